@@ -15,10 +15,10 @@ MODELS ?=
 VISION ?=
 DEMO_DATA := $(if $(RIDES),,--data data/demo)
 
-.PHONY: help venv gpu pack demo dev desk browser test lint docs bench format clean
+.PHONY: help venv gpu pack demo dev desk browser test lint docs bench bench-full format clean
 
 help:  ## Say what there is.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV): a few minutes, once."
@@ -74,19 +74,16 @@ DATA ?= $(if $(wildcard data/tables),data,data/demo)
 desk: venv  ## Open the desk on http://127.0.0.1:3001, by the address that it prints: name people, choose pictures.
 	@$(BIN)/identity-pipeline --data $(DATA) desk
 
-bench: venv  ## Measure the pipeline against its bare parts, grouping by size, and learning.
-	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_video
-	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_pictures
-	$(BIN)/python -m identity_pipeline_tests.benchmarks.calls
-	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_clustering
-	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_heads
-	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_partitions
-	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_ledger
-	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_desk
-	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_reading
-	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_copies
-	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_commands
-	$(BIN)/python -m identity_pipeline_tests.benchmarks.coverage_ratio
+bench: venv  ## Measure what is to be reached, at short sizes: minutes, best on a quiet machine.
+	$(BIN)/python -m identity_pipeline_tests.benchmarks.reach
+
+# What has no figure to reach, besides.
+OTHER_BENCHES := bench_nets bench_pictures calls bench_heads bench_partitions bench_ledger bench_desk \
+	bench_reading bench_copies coverage_ratio
+
+bench-full: venv  ## The same at full sizes, and all other benchmarks: hours.
+	$(BIN)/python -m identity_pipeline_tests.benchmarks.reach --full
+	@for one in $(OTHER_BENCHES); do $(BIN)/python -m identity_pipeline_tests.benchmarks.$$one || exit 1; done
 
 clean:  ## Remove the environment; data stays.
 	rm -rf $(VENV) *.egg-info

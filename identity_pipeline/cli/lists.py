@@ -19,6 +19,7 @@ from itertools import chain
 import click
 from rich.cells import cell_len
 from rich.console import Console
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
@@ -172,7 +173,7 @@ def _print_plain(
         for line in lines
     )  # fmt: skip
     # At once: lists are long, and nothing in them has a style here.
-    console.out("\n".join(padded), highlight=False)
+    console.print(Segments([Segment("\n".join([*padded, ""]))]), soft_wrap=True, end="")
 
 
 def _plain(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from importlib import import_module
 from typing import Any
@@ -17,6 +18,9 @@ from identity_pipeline.cli.spoken import DATA_OPTION
 from identity_pipeline.cli.stopping import stoppable
 from identity_pipeline.storage.files import private
 
+GARBAGE = 100_000
+"""Objects made before cycles among them are looked for; chosen: at Python's 700 that was a tenth of
+a command that reads a large library, and found nothing."""
 NAMED_OTHERWISE = {"continue": "continue_"}
 """Words of Python."""
 
@@ -139,6 +143,7 @@ def cli(context: click.Context, settings_file: str | None, data: str | None, deb
     options; `identity-pipeline settings` shows them all with where their values come from.
     """
     private.guard()
+    gc.set_threshold(GARBAGE)
     del debug  # `in_words` asks the context for it
     if data is not None:
         context.meta[DATA_OPTION] = data

@@ -8,6 +8,7 @@ again (see `anchors`).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from identity_pipeline.storage.layout import VIDEO_ID
@@ -34,6 +35,7 @@ class Subject(NamedTuple):
     lost: bool
 
 
+@lru_cache(maxsize=1 << 16)
 def parse(subject: str) -> Subject:
     """The parts of a subject's id.
 

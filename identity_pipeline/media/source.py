@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -36,6 +37,8 @@ IMAGE_FORMATS = ("_pipe", "image2", "gif", "webp", "apng", "ico")
 """How ffmpeg's names of still picture formats end."""
 BY_NAME = "image2"
 """What ffmpeg takes a file for that is called like a picture and begins like nothing it knows."""
+AS_DECODED = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
+"""Layouts in which devices give frames, and those of the same numbers that the processor gives."""
 NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 """Streams of pictures that are no video: a cover, thumbnails."""
 
@@ -43,14 +46,21 @@ NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 class VideoSource:
     """One opened video; closes its file at the end of a `with`."""
 
-    def __init__(self, path: Path, settings: VideoSettings) -> None:
+    def __init__(self, path: Path, settings: VideoSettings, device: str | None = None) -> None:
         """Opens a video and decodes its first two frames.
 
+        Args:
+            path: the file.
+            settings: limits.
+            device: what decodes, by ffmpeg's name; None: the processor.
+
         Raises:
+            FFmpegError, RuntimeError: there is no such device, or it cannot decode this.
             VideoError: it cannot be read or shown, or holds less than two pictures.
         """
         self.path = path
         self._settings = settings
+        self._device = device
         self.ended_in_error = False
         choice = 0
         while not self._opens(choice):
@@ -58,7 +68,7 @@ class VideoSource:
 
     def _opens(self, choice: int) -> bool:
         """Opens a stream; False where it does not move, and there is another one to look at."""
-        self.container = _opened(self.path, self._settings)
+        self.container = _opened(self.path, self._settings, self._device)
         try:
             streams = ranked_streams(self.container, self.path)
             self.stream = streams[choice]
@@ -73,7 +83,7 @@ class VideoSource:
             self._coming = self._decoded()
             self._ahead = deque(islice(self._coming, 2))
             if len(self._ahead) > 1:
-                self._presenter.introduce(self._ahead[0][0])
+                self._presenter.introduce(self._planar(self._ahead[0][0]))
                 return True
             if choice + 1 == len(streams):
                 raise self._not_moving()
@@ -144,7 +154,12 @@ class VideoSource:
         Raises:
             VideoError: it cannot be shown.
         """
-        return self._presenter.picture(frame)
+        return self._presenter.picture(self._planar(frame))
+
+    def _planar(self, frame: VideoFrame) -> VideoFrame:
+        """A frame of a device in the layout that the processor decodes into, with the same bits."""
+        layout = AS_DECODED.get(frame.format.name) if self._device else None
+        return frame.reformat(format=layout) if layout else frame
 
     def _description(self) -> Description:
         names = self.container.format.name.split(",")
@@ -232,10 +247,13 @@ class VideoSource:
         )
 
 
-def _opened(path: Path, settings: VideoSettings) -> InputContainer:
+def _opened(path: Path, settings: VideoSettings, device: str | None) -> InputContainer:
+    # The option is for the decoders that look into the first packets.
+    options = {"max_pixels": str(settings.max_pixels)}
+    if device:
+        on_device = HWAccel(device, allow_software_fallback=False)
+        return av.open(str(path), mode="r", options=options, hwaccel=on_device)
     try:
-        # The option is for the decoders that look into the first packets.
-        options = {"max_pixels": str(settings.max_pixels)}
         return av.open(str(path), mode="r", options=options)
     except (FFmpegError, ValueError) as error:
         raise VideoError(

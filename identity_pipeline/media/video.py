@@ -16,6 +16,7 @@ from identity_pipeline.media.boxes import ends_inside_a_box
 from identity_pipeline.media.clocks import SamplingClock, StreamClock
 from identity_pipeline.media.colour import ImageBGR
 from identity_pipeline.media.errors import DAMAGED, RESHAPED, VideoError
+from identity_pipeline.media.hardware import source_of
 from identity_pipeline.media.source import VideoSource, other_videos
 from identity_pipeline.settings import VideoSettings
 
@@ -195,7 +196,7 @@ def sampled_frames(
             duration and `allow_truncated` is off.
     """
     _check_file(path, settings)
-    with VideoSource(path, settings) as source:
+    with source_of(path, settings) as source:
         sampling = SamplingClock(settings.analysis_fps, emphasis)
         clock = StreamClock(source.stream)
         troubles: set[str] = set()

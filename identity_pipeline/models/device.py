@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final, Literal
 
@@ -85,24 +85,25 @@ class Runner:
         )
 
 
-def runner_of(asked: Sequence[str], settings: ModelSettings) -> Runner:
-    """What runs networks of fixed shapes, which `models.cuda_runtime` may have run otherwise.
+def runners_of(asked: Sequence[str], settings: ModelSettings) -> list[Runner]:
+    """What may run networks of fixed shapes, best first: as `models.cuda_runtime` says, and plain.
 
     Args:
         asked: result of `onnx_providers`.
         settings: the device's.
     """
     options = provider_options(asked, settings.gpu_memory_mb)
+    plain = Runner(tuple(asked), tuple(options), settings.threads)
     if asked[0] != CUDA or settings.cuda_runtime == "plain":
-        return Runner(tuple(asked), tuple(options), settings.threads)
+        return [plain]
     if settings.cuda_runtime == "graphs":
-        options[0]["enable_cuda_graph"] = "1"
-        return Runner(tuple(asked), tuple(options), settings.threads)
+        recorded = options[0] | {"enable_cuda_graph": "1"}
+        return [replace(plain, options=(recorded, *options[1:])), plain]
     import platformdirs
 
     engines = platformdirs.user_cache_path(APPLICATION, appauthor=False) / "tensorrt"
     first = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(engines)}
-    return Runner((TENSORRT, *asked), (first, *options), settings.threads)
+    return [Runner((TENSORRT, *asked), (first, *options), settings.threads), plain]
 
 
 @cache

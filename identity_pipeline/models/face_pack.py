@@ -29,7 +29,7 @@ from identity_pipeline.models.device import (
     note_fallback,
     onnx_providers,
     provider_options,
-    runner_of,
+    runners_of,
     session_options,
 )
 from identity_pipeline.models.faster import (
@@ -255,16 +255,16 @@ class FacePack:
 
     @cached_property
     def _faster_detector(self) -> Faster:
-        runner = runner_of(self._asked, self._settings)
-        return faster_detector(self._detector, runner, self._settings)
+        runners = runners_of(self._asked, self._settings)
+        return faster_detector(self._detector, runners, self._settings)
 
     @cached_property
     def _faster_recogniser(self) -> Faster:
         def faces() -> list[ImageBGR]:
             return faces_on_photographs(self._detector, self._settings.det_score_min)
 
-        runner = runner_of(self._asked, self._settings)
-        return faster_recogniser(self._models["recognition"], runner, self._settings, faces)
+        runners = runners_of(self._asked, self._settings)
+        return faster_recogniser(self._models["recognition"], runners, self._settings, faces)
 
     def embed(self, aligned: Sequence[ImageBGR]) -> Matrix:
         """Unit embeddings (N, D) of aligned (112, 112, 3) faces, in batches."""

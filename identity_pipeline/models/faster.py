@@ -9,9 +9,10 @@ says why.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 class NotTheSameError(ValueError):
-    """A rewritten network says something else; the message says what."""
+    """A rewritten network says something else, or runs elsewhere; the message says what."""
 
 
 @cache
@@ -99,12 +100,12 @@ def arithmetic_of(settings: ModelSettings) -> list[str]:
     return [*half, *(["tensorrt"] if settings.cuda_runtime == "tensorrt" else [])]
 
 
-def faster_detector(model: Any, runner: Runner, settings: ModelSettings) -> Faster:
+def faster_detector(model: Any, runners: Sequence[Runner], settings: ModelSettings) -> Faster:
     """A detector for several frames a call, or in half precision.
 
     Args:
         model: InsightFace's, open.
-        runner: what may run it.
+        runners: what may run it, best first.
         settings: batch, precision, score.
     """
     on_gpu = model.session.get_providers()[0] == CUDA
@@ -120,30 +121,33 @@ def faster_detector(model: Any, runner: Runner, settings: ModelSettings) -> Fast
         log.log(level, "%s looks at one frame a call, in full precision: %s", path.name, error)
         return Faster(note=f"one frame a call, full precision: {error}")
 
-    def opened(half: bool) -> PictureNet:
+    def opened(runner: Runner, half: bool) -> PictureNet:
         graph = scrfd.with_batch_axis(path, batch, size)
         net = _rewritten(graph, model, batch, runner, half=half)
         _same_faces(model, net, settings.det_score_min)
         return net
 
-    return _first_that_holds("the detector", opened, settings)
+    return _first_that_holds("the detector", opened, runners, settings)
 
 
 def faster_recogniser(
-    model: Any, runner: Runner, settings: ModelSettings, faces: Callable[[], list[ImageBGR]]
+    model: Any,
+    runners: Sequence[Runner],
+    settings: ModelSettings,
+    faces: Callable[[], list[ImageBGR]],
 ) -> Faster:
     """A recogniser on a GPU, or in half precision.
 
     Args:
         model: InsightFace's, open.
-        runner: what may run it.
+        runners: what may run it, best first.
         settings: batch and precision.
         faces: gives aligned faces to compare vectors of.
     """
     if model.session.get_providers()[0] != CUDA and settings.precision == "full":
         return Faster()
 
-    def opened(half: bool) -> PictureNet:
+    def opened(runner: Runner, half: bool) -> PictureNet:
         import onnx
 
         graph = onnx.load(model.model_file)
@@ -151,28 +155,28 @@ def faster_recogniser(
         _same_vectors(model, net, faces())
         return net
 
-    return _first_that_holds("the recogniser", opened, settings)
+    return _first_that_holds("the recogniser", opened, runners, settings)
 
 
 def _first_that_holds(
-    name: str, opened: Callable[[bool], PictureNet], settings: ModelSettings
+    name: str,
+    opened: Callable[[Runner, bool], PictureNet],
+    runners: Sequence[Runner],
+    settings: ModelSettings,
 ) -> Faster:
     """The first network that opens and says the same: half precision, if wanted, before full."""
     said = []
-    for half in (True, False) if settings.precision == "half" else (False,):
+    halves = (True, False) if settings.precision == "half" else (False,)
+    for half, runner in product(halves, runners):
+        way = "half precision" if half else "full precision"
         try:
-            net = opened(half)
+            net = opened(runner, half)
         except Exception as error:  # noqa: BLE001 - of ONNX and ONNX Runtime, by net and device
-            words = f"{_precision(half)} precision: {first_line(error)}"
-            log.warning("%s does not run faster in %s; it goes on without", name, words)
-            said.append(words)
-        else:
-            return Faster(net, half, "; ".join([f"{_precision(half)} precision", *said]))
+            said.append(f"{way}: {first_line(error)}")
+            log.warning("%s does not run faster in %s; it goes on without", name, said[-1])
+            continue
+        return Faster(net, half, "; ".join([way, *said]))
     return Faster(note="; ".join(["plain", *said]))
-
-
-def _precision(half: bool) -> str:
-    return "half" if half else "full"
 
 
 def first_line(error: Exception) -> str:
@@ -183,8 +187,16 @@ def first_line(error: Exception) -> str:
 def _rewritten(
     graph: onnx.ModelProto, model: Any, batch: int, runner: Runner, *, half: bool
 ) -> PictureNet:
+    """The network, open.
+
+    Raises:
+        NotTheSameError: something else runs it.
+    """
     colours = Colours(model.input_mean, model.input_std)
-    return PictureNet(given_pictures(halved(graph) if half else graph, colours, batch), runner)
+    net = PictureNet(given_pictures(halved(graph) if half else graph, colours, batch), runner)
+    if net.provider != runner.providers[0]:
+        raise NotTheSameError(f"{runner.providers[0]} does not run it here")
+    return net
 
 
 def _same_faces(model: Any, net: PictureNet, score_min: float) -> None:

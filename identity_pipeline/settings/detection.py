@@ -20,6 +20,14 @@ class VideoSettings(Group):
         ge=0,
         le=240,
     )
+    decoder: Literal["processor", "cuda"] = tunable(
+        "processor",
+        "What decodes a video in the pass: `cuda` takes the GPU's own decoder (NVDEC) where the "
+        "first 8 pictures of the file come out the same, bit by bit; else the processor decodes, "
+        "and says why.",
+        unit="decoder",
+        source="design; not tried on a GPU yet",
+    )
     max_file_bytes: int = tunable(
         8 * 1024**3,
         "A larger file is refused before it is opened.",

@@ -15,6 +15,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from identity_pipeline.core.heads.training_set import TeachingArrays
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline.media.crops import VISION_PX, ImageBGR, Region
 from identity_pipeline.models import onnx_runtime
-from identity_pipeline.models.face_mesh import FaceMesh
+from identity_pipeline.models.face_mesh import MESH_FILE, FaceMesh
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.models.vision_encoder import VisionEncoder
 from identity_pipeline.settings import ModelSettings, TrainSettings
@@ -55,7 +56,8 @@ def frames(count: int) -> list[ImageBGR]:
     video = cv2.VideoCapture(str(RIDE))
     found = []
     while len(found) < count:
-        for _ in range(10):
+        there, frame = video.read()
+        for _ in range(9):
             there, frame = video.read()
         if not there:
             video.set(cv2.CAP_PROP_POS_FRAMES, len(found) % 10)
@@ -149,15 +151,20 @@ def pack(table: Table, folder: Path, pictures: list[ImageBGR], devices: list[str
     regions = [Region(crop, 0.0, 0.0, 1.0) for crop in squares(pictures, 64, 192)]
     boxes = [Box(32, 32, 160, 160)] * len(regions)
     seen: dict[str, dict[str, NDArray[Any]]] = {"detector": {}, "recogniser": {}, "mesh": {}}
-    for device in devices:
-        settings = ModelSettings.model_validate({"face_pack": str(folder), "device": device})
-        nets, mesh = FacePack(settings), FaceMesh(folder, settings)
-        CONSOLE.print(f"{device}: {nets.providers() | mesh.providers()}")
-        found = [nets.detect(frame).boxes for frame in pictures[:16]]
-        report(table, "detector, a frame", device, seen["detector"], np.concatenate(found),
-               best(lambda n=nets: [n.detect(f) for f in pictures[:16]], 16))  # fmt: skip
-        report(table, "recogniser", device, seen["recogniser"], nets.embed(aligned),
+    for device, precision in product(devices, ("full", "half")):
+        given = {"face_pack": str(folder), "device": device, "precision": precision}
+        settings = ModelSettings.model_validate(given)
+        nets = FacePack(settings)
+        CONSOLE.print(f"{device}, {precision} precision: {nets.providers()}")
+        found = [one.boxes for one in nets.detect_many(pictures)]
+        report(table, f"detector, a frame, {precision}", device, seen["detector"],
+               np.concatenate(found), best(lambda n=nets: n.detect_many(pictures), len(pictures))
+               )  # fmt: skip
+        report(table, f"recogniser, {precision}", device, seen["recogniser"], nets.embed(aligned),
                best(lambda n=nets: n.embed(aligned), len(aligned)))  # fmt: skip
+        if precision == "half" or not (folder / MESH_FILE).is_file():
+            continue
+        mesh = FaceMesh(folder, settings)
         none = [None] * len(boxes)
         points = np.stack([face.points for face in mesh.read(regions, boxes, none)])
         report(table, "mesh twice and both eyes", device, seen["mesh"], points,

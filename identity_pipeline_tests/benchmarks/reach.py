@@ -64,6 +64,11 @@ class Bench:
 
 
 BENCHES: Final[Sequence[Bench]] = (
+    Bench(
+        "bench_commands",
+        ("--no-help-texts", "--no-run", "--videos", "1000"),
+        ("--no-help-texts", "--no-run", "--videos", "20000"),
+    ),
     Bench("bench_video", ("--seconds", "6"), ("--minutes", "2")),
     Bench("bench_pass", ("--rounds", "1"), ("--rounds", "3")),
     Bench("bench_dagster", ("--seconds", "4"), ("--minutes", "2")),
@@ -75,6 +80,7 @@ BENCHES: Final[Sequence[Bench]] = (
         ("--no-bare", "--videos", "6", "--seconds", "1", "--at-once", "1", "--at-once", "2"),
         (),
     ),
+    Bench("bench_clustering", (), ("--full",)),
 )
 
 

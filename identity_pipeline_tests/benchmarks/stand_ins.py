@@ -21,6 +21,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from identity_pipeline.core.vectors import Matrix, normalise
 from identity_pipeline.media.crops import ImageBGR
 from identity_pipeline.models.picture_net import PictureNet, Place
 from identity_pipeline.models.vision_encoder import VisionEncoder
@@ -151,7 +152,7 @@ def standing_in(gpu: Gpu) -> Iterator[None]:
     with ExitStack() as stack:
         _instead(stack, onnxruntime.InferenceSession, "run", partial(_session, gpu))
         _instead(stack, PictureNet, "_computed", partial(_picture_net, gpu))
-        _instead(stack, VisionEncoder, "_embed_batch", partial(_vision, gpu))
+        _instead(stack, VisionEncoder, "_vectors", partial(_vision, gpu))
         yield
 
 
@@ -197,12 +198,12 @@ def _picture_net(gpu: Gpu, computed: Any) -> Any:
 
 
 def _vision(gpu: Gpu, _: Any) -> Any:
-    def standing(self: VisionEncoder, crops: Sequence[ImageBGR]) -> NDArray[np.float32]:
+    def standing(self: VisionEncoder, _network: object, crops: Sequence[ImageBGR]) -> Matrix:
         self.preprocess(crops)
         if gpu.card is not None:
             gpu.hold(len(crops) * gpu.card.vision)
         small = [cv2.resize(crop, (12, 12), interpolation=cv2.INTER_AREA) for crop in crops]
         turned = np.random.default_rng(0).normal(size=(432, self.space.dimension))
-        return ((np.reshape(small, (len(crops), 432)) - 127.0) @ turned).astype(np.float32)
+        return normalise((np.reshape(small, (len(crops), 432)) - 127.0) @ turned)
 
     return standing

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from identity_pipeline.media.crops import ImageBGR
-from identity_pipeline.models.device import CUDA, TENSORRT, provider_options, runner_of
+from identity_pipeline.models.device import CUDA, TENSORRT, Runner, provider_options, runners_of
 from identity_pipeline.models.face_pack import FacePack
-from identity_pipeline.models.faster import photographs
+from identity_pipeline.models.faster import faster_detector, photographs
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline_tests import pictures, sized_nets
 
@@ -100,10 +100,21 @@ def test_a_gpu_s_memory_is_bounded_where_somebody_says_so() -> None:
     assert bounded["gpu_mem_limit"] == str(512 * 2**20)
 
 
-def test_graphs_and_tensorrt_are_asked_for_on_a_gpu_alone() -> None:
+def test_graphs_and_tensorrt_are_asked_for_on_a_gpu_alone_and_plain_cuda_after_them() -> None:
     for runtime, first in (("plain", CUDA), ("graphs", CUDA), ("tensorrt", TENSORRT)):
         settings = ModelSettings.model_validate({"cuda_runtime": runtime})
-        assert runner_of([CPU], settings).providers == (CPU,)
-        runner = runner_of([CUDA, CPU], settings)
-        assert (runner.providers[0], len(runner.options)) == (first, len(runner.providers))
-        assert ("enable_cuda_graph" in runner.options[0]) == (runtime == "graphs")
+        assert [one.providers for one in runners_of([CPU], settings)] == [(CPU,)]
+        best, *others = runners_of([CUDA, CPU], settings)
+        assert (best.providers[0], len(best.options)) == (first, len(best.providers))
+        assert best.addresses_stay == (runtime == "graphs")
+        assert [one.providers for one in others] == ([] if runtime == "plain" else [(CUDA, CPU)])
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_runtime_that_is_not_there_is_left_with_a_sentence(small: Path) -> None:
+    pack = pack_of(small, detection_batch=2)
+    there, settings = Runner((CPU,), ({},)), ModelSettings(detection_batch=2, det_score_min=0.3)
+    missing = Runner((TENSORRT, CPU), ({}, {}))
+    found = faster_detector(pack._models["detection"], [missing, there], settings)
+    assert found.net is not None and found.net.provider == CPU
+    assert f"{TENSORRT} does not run it here" in found.note

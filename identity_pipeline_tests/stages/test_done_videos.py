@@ -13,9 +13,12 @@ from identity_pipeline.cli.status_page import Asked, page_of
 from identity_pipeline.core.progress.shares import State
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+from identity_pipeline.stages.library.view import people_rows
 from identity_pipeline.stages.planning.phases import Status
 from identity_pipeline.stages.planning.staleness import Models
 from identity_pipeline.stages.planning.status import look
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
@@ -143,6 +146,20 @@ def test_a_setting_is_seen(layout: Layout, hub: ModelHub) -> None:
     assert states == {State.STALE}
 
 
+def test_what_is_remembered_names_rides_and_tracks_so_that_forgetting_finds_it(
+    layout: Layout, hub: ModelHub
+) -> None:
+    settings, stores = settings_of(layout), LibraryStores.of(TableStore(layout))
+    seen(layout, settings, hub)
+    people = people_rows(LibrarySnapshot.open(stores, TODAY, write=False))
+    assert people == people_rows(LibrarySnapshot.open(stores, TODAY, write=False))
+
+    ride = first(layout).encode()
+    named = {path.name for path in layout.known.iterdir() if ride in path.read_bytes()}
+    assert {"done-videos.json", "stamps-riders.json", "track-counts.json"} <= named
+    assert b"track:" + ride + b":0" in (layout.known / "track-counts.json").read_bytes()
+
+
 def test_notes_are_those_that_are_there(layout: Layout) -> None:
     store, asset = TableStore(layout), "track_templates"
     age(layout)
@@ -153,3 +170,13 @@ def test_notes_are_those_that_are_there(layout: Layout) -> None:
     store.write(asset, first(layout), store.read(asset, first(layout)), "made anew")
 
     assert notes_of(store, asset).manifests[first(layout)].fingerprint == "made anew"
+
+
+def test_a_damaged_memory_is_none(layout: Layout, hub: ModelHub) -> None:
+    settings = settings_of(layout)
+    age(layout)
+    before = told(seen(layout, settings, hub))
+    for path in layout.known.iterdir():
+        path.write_bytes(path.read_bytes().replace(b"riders", b"rider$").replace(b"22", b"23"))
+
+    assert told(seen(layout, settings, hub)) == before

@@ -29,7 +29,14 @@ class PersonFacts:
 def people_table(
     people: Mapping[str, PersonFacts], assignments: pl.DataFrame, templates: pl.DataFrame
 ) -> pl.DataFrame:
-    """The table `people`: everybody whom humans have made, sorted by id.
+    """The table `people`; args as of `people_rows`."""
+    return pl.DataFrame(people_rows(people, assignments, templates), schema=TABLES["people"])
+
+
+def people_rows(
+    people: Mapping[str, PersonFacts], assignments: pl.DataFrame, templates: pl.DataFrame
+) -> list[dict[str, Any]]:
+    """The rows of the table `people`: everybody whom humans have made, sorted by id.
 
     Args:
         people: what humans said of each, by id.
@@ -43,8 +50,7 @@ def people_table(
     tracks: dict[str | None, list[tuple[str, str, int]]] = {}
     for person_id, *track in best_first.select(_OF_A_TRACK).iter_rows():
         tracks.setdefault(person_id, []).append((track[0], track[1], track[2]))
-    rows = [_row(key, facts, tracks.get(key, [])) for key, facts in sorted(people.items())]
-    return pl.DataFrame(rows, schema=TABLES["people"])
+    return [_row(key, facts, tracks.get(key, [])) for key, facts in sorted(people.items())]
 
 
 _OF_A_TRACK = ("person_id", "track_key", "video_id", "face_count")

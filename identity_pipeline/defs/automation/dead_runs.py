@@ -1,8 +1,8 @@
 """Runs that died: found by their process, failed, and the reason left on their video.
 
-Dagster's default launcher does not look after its processes: after a kill of the whole host a run
-would stay started, and keep its GPU slot, for ever. A process is looked up only where it must be on
-this host. Of other launchers the launcher itself is asked.
+Who launched a run fails it when its worker dies, but may be dead too: after a kill of the whole
+host a run would stay started, and keep its GPU slot, for ever. A process is looked up only where it
+must be on this host. Of other launchers the launcher itself is asked.
 """
 
 import time
@@ -66,8 +66,7 @@ def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
     """Whether what ran a run is gone; None while it cannot be told.
 
     A run of the command line is judged by its process, on the host where it was started only. Any
-    other is judged by its launcher, or, with Dagster's default launcher, which starts processes on
-    this host, by its process.
+    other is judged by its launcher, or, where that starts processes on this host, by its process.
     """
     if is_process_of_this_host(instance, run):
         told = process_of(instance, run)

@@ -1,1 +1,1 @@
-"""Several machines: where runs go, and who does them."""
+"""Who does the runs: workers of this machine that stay, or of several machines."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from identity_pipeline.defs.compat import ConfigurableClassData, LaunchRunContext
+from identity_pipeline.defs.compat import LaunchRunContext
 from identity_pipeline.defs.deploy.worker_pool import pool_of
 
 
@@ -20,14 +20,12 @@ class NoOriginError(dg.DagsterError):
 class WarmRunLauncher(dg.DefaultRunLauncher):
     """As Dagster's own, whose runs are processes of this host; but the processes stay."""
 
-    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(inst_data=inst_data)
-
     def launch_run(self, context: LaunchRunContext) -> None:
         """Gives a run to a worker.
 
         Raises:
             NoOriginError: the run was made without a code location.
+            OSError: no process could be started.
         """
         run = context.dagster_run
         if run.job_code_origin is None:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +60,7 @@ class WorkerPool:
     workers: list[Worker] = field(default_factory=list)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def give(self, instance: dg.DagsterInstance, run: dg.DagsterRun, origin: Any) -> int:
+    def give(self, instance: dg.DagsterInstance, run: dg.DagsterRun, origin: Any) -> None:
         """Gives a run to a worker that is free, or to a new one.
 
         Args:
@@ -67,8 +68,8 @@ class WorkerPool:
             run: of Dagster.
             origin: where its code is (`JobPythonOrigin`).
 
-        Returns:
-            The number of the worker's process.
+        Raises:
+            OSError: no process could be started.
         """
         where = origin.repository_origin
         state = code_state(where.code_pointer)
@@ -78,10 +79,10 @@ class WorkerPool:
             self._let_stale_go(state)
             while worker := self._free(state, needs_models=GPU in pools_of(run)):
                 if self._begins(worker, run.run_id):
-                    return worker.process.pid
+                    return
             worker = self._start(where, state, open_first=False)
-            self._begins(worker, run.run_id)
-            return worker.process.pid
+            worker.channel.send(run=run.run_id)
+            worker.run_id = run.run_id
 
     def _is_ending(self, instance: dg.DagsterInstance) -> bool:
         """Whether a worker will be free at once."""
@@ -161,7 +162,8 @@ class WorkerPool:
             if not said["goes"]:
                 self.workers.append(worker)
             elif said["succeeded"]:  # it is worn: the next one is open when it is needed
-                self._start(where, code_state(where.code_pointer), open_first=True)
+                with suppress(OSError):  # then the next launch tries, and says so
+                    self._start(where, code_state(where.code_pointer), open_first=True)
             return said["goes"]
 
     def _lost(self, run_id: str, status: int) -> None:

@@ -21,6 +21,7 @@ from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.stages.curation.settling import settle_ledger
 from identity_pipeline.stages.specs.damage import PassedOver
 from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.storage.layout import VIDEO_ID
 from identity_pipeline.storage.library.snapshots import Generation, Snapshot
 from identity_pipeline.storage.video.track_counts import COLUMNS, track_counts
 from identity_pipeline.tables import empty
@@ -100,6 +101,8 @@ class Assignments(Mapping[str, AssignmentRow]):
         return self._table.height
 
 
+TRACKS = ("track_templates", "face_tracks")
+"""Tables of tracks; a video has the second where none of its tracks has a template."""
 _OF_TABLES = ("assignments",)
 """What is computed of the generation in force alone."""
 
@@ -162,10 +165,15 @@ class LibrarySnapshot:
     @cached_property
     def videos(self) -> tuple[str, ...]:
         """Videos with tracks, sorted."""
-        names = (
-            self.stores.tables.videos_with(name) for name in ("track_templates", "face_tracks")
-        )
+        names = (self.stores.tables.videos_with(name) for name in TRACKS)
         return tuple(sorted({video for several in names for video in several}))
+
+    def has_video(self, word: str) -> bool:
+        """Whether a word is the id of one of `videos`; only its own files are looked for."""
+        if "videos" in vars(self) or not VIDEO_ID.fullmatch(word):
+            return word in self.videos
+        layout = self.stores.tables.layout
+        return any(layout.table(name, word).is_file() for name in TRACKS)
 
     def templates(self, videos: Iterable[str]) -> pl.DataFrame:
         """The table `track_templates` of some videos, without the vectors, sorted.
@@ -200,7 +208,7 @@ class LibrarySnapshot:
         Raises:
             DamagedTableError: they cannot; says what mends them.
         """
-        for name in ("track_templates", "face_tracks"):
+        for name in TRACKS:
             if self.stores.tables.layout.table(name, video_id).is_file():
                 self.stores.tables.read(name, video_id, ("track_id",))
         return video_id

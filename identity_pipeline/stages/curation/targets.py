@@ -224,7 +224,7 @@ def find_video(library: LibrarySnapshot, word: str) -> str:
     Raises:
         CurationError: none or several fit.
     """
-    if word in library.videos:
+    if library.has_video(word):
         return word
     found = [video for video in library.videos if video.startswith(word)]
     if len(found) != 1:
@@ -236,7 +236,9 @@ def find_video(library: LibrarySnapshot, word: str) -> str:
 
 
 def _track(library: LibrarySnapshot, word: str, number: int) -> str:
-    if (absent := ids.track(word, number)) in library.state.subjects and word not in library.videos:
+    if (absent := ids.track(word, number)) in library.state.subjects and not library.has_video(
+        word
+    ):
         return absent
     video_id = library.sound(find_video(library, word))
     there = set(library.templates([video_id])["track_id"].to_list())

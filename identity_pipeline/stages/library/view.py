@@ -7,7 +7,7 @@ from typing import NamedTuple, TypedDict, cast
 
 import polars as pl
 
-from identity_pipeline.core.library.people import people_table
+from identity_pipeline.core.library import people as of_people
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.effects import Facts, effect_of
@@ -94,7 +94,7 @@ def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[Perso
     profiles = profile_labels(library.stores.layout)
     sets = set(library.stores.photos.ids())
     rows: list[PersonRow] = []
-    for row in people_table(people_facts(state), *_present(library)).iter_rows(named=True):
+    for row in of_people.people_rows(people_facts(state), *_present(library)):
         if row["state"] == "hidden" and not hidden:
             continue
         profile = profiles.get(row["person_id"])

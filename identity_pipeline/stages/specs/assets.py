@@ -124,7 +124,7 @@ _pass = partial(
     _detect,
     inputs=("ride_video",),
     settings=_PASS_USES,
-    operates=("video.max_file_bytes", "video.max_pixels"),
+    operates=("video.decoder", "video.max_file_bytes", "video.max_pixels"),
     models=("face_pack",),
     highlights=_of("highlights", "rate_times_max"),
     redacted=True,

@@ -1,14 +1,16 @@
 """Memories of what lies in folders of many files, so that a look costs what changed since.
 
-One JSON file a memory, in `data/progress/known`: derived, worth nothing, removed at any time. What
-is remembered of a file holds while the file's stamp (size, time, inode) is the same. A file that is
-written whole is renamed into its folder, so where a folder's time is the same as well, and is not
-of the moment in which it was looked at, none of its files is looked at.
+One file a memory, in `data/progress/known`: the SHA-256 of what follows, and JSON. Derived, worth
+nothing, removed at any time. What is remembered of a file holds while the file's stamp (size, time,
+inode) is the same. A file that is written whole is renamed into its folder, so where a folder's
+time is the same as well, and is not of the moment in which it was looked at, none of its files is
+looked at.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import time
@@ -57,20 +59,22 @@ class Memory:
         return self.layout.known / f"{self.name}.json"
 
     def recall(self) -> dict[str, Any]:
-        """What was kept; nothing where there is none that can be read."""
+        """What was kept; nothing where there is none, or its bytes are not those that were kept."""
         try:
-            value = json.loads(self.path.read_bytes())
+            digest, body = self.path.read_bytes().split(b"\n", 1)
+            whole = digest.decode() == hashlib.sha256(body).hexdigest()
+            value = json.loads(body) if whole else {}
         except (OSError, ValueError):
             return {}
-        fits = isinstance(value, dict) and value.get("version") == self.version
-        return value if fits else {}
+        return value if value.get("version") == self.version else {}
 
     def keep(self, value: Mapping[str, Any]) -> None:
         """Keeps it; where nothing can be written, the next look costs as much as this one."""
-        noted = json.dumps({"version": self.version, **value}, separators=(",", ":"))
+        body = json.dumps({"version": self.version, **value}, separators=(",", ":")).encode()
+        digest = hashlib.sha256(body).hexdigest().encode()
         with contextlib.suppress(OSError):
             if os.access(self.layout.root, os.W_OK):
-                atomic.write_bytes(self.path, noted.encode())
+                atomic.write_bytes(self.path, digest + b"\n" + body)
 
 
 def quiet(before: Mapping[str, Any], folder: Path) -> bool:

@@ -7,7 +7,7 @@ Equal tables are equal bytes: no clock and no writer state goes into a file.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -210,21 +210,22 @@ class TableStore:
 
     def videos_noted(self, asset: str) -> set[str]:
         """Ids of all videos with a manifest of this asset; no file is opened."""
-        return set(_names(self.layout.tables / asset, ".manifest.json"))
+        return set(_named(self.layout.tables / asset, ".manifest.json"))
 
     def videos_with(self, asset: str) -> list[str]:
         """Ids of all videos that have a table of this asset, in alphabetical order."""
-        return sorted(_names(self.layout.tables / asset, ".parquet"))
+        return sorted(_named(self.layout.tables / asset, ".parquet"))
 
 
-def _names(folder: Path, suffix: str) -> list[str]:
-    """Names of the finished files of a folder that end so, without that end; no order."""
-    try:
-        names = os.listdir(folder)  # noqa: PTH208 - paths of 100,000 names take a second to make
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    mark = atomic.TEMPORARY_MARK
-    return [n[: -len(suffix)] for n in names if n.endswith(suffix) and not n.startswith(mark)]
+def _named(folder: Path, ending: str) -> Iterator[str]:
+    """The names of the files in a folder that have an ending, without it."""
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.endswith(ending) and not name.startswith(atomic.TEMPORARY_MARK):
+                yield name.removesuffix(ending)
 
 
 def _name(asset: str, video_id: str) -> str:
