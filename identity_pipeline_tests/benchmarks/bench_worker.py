@@ -144,11 +144,14 @@ def _one(instance: dg.DagsterInstance, run_id: str, notes: Path) -> Video:
     )
 
 
-def growth(found: list[Video]) -> float:
-    """MB a video, over the second half: what caches and allocators take at first is no growth."""
+def growth(found: list[Video]) -> float | None:
+    """MB a video, over the second half: what caches and allocators take at first is no growth.
+
+    None where that is too short to tell.
+    """
     half = [video.memory_mb for video in found[len(found) // 2 :]]
     if len(half) < 4:
-        return float("nan")
+        return None
     return statistics.linear_regression(range(len(half)), half).slope
 
 
@@ -171,9 +174,10 @@ def rows_of(found: list[Video]) -> list[reach.Row]:
         reach.Row(
             "memory of one worker over 200 videos",
             "flat",
-            f"{grown:+.2f} MB a video over the last {len(found) - len(found) // 2} of {len(found)} "
+            f"{'-' if grown is None else f'{grown:+.2f}'} MB a video over the last "
+            f"{len(found) - len(found) // 2} of {len(found)} "
             f"(from {found[0].memory_mb:.0f} to {found[-1].memory_mb:.0f} MB, {workers} worker)",
-            (grown < FLAT_MB and workers == 1) if whole else None,
+            (grown < FLAT_MB and workers == 1) if whole and grown is not None else None,
             "" if whole else f"{len(found)} videos tell little of 200",
         ),
     ]
