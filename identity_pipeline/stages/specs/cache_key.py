@@ -40,6 +40,7 @@ def shaping_settings(settings: Settings) -> str:
     """Digest of all settings that shape an export; those of operation and the library do not."""
     values = settings.model_dump(mode="json", include=set(_SHAPING))
     del values["export"]["purpose"]  # it refuses, and shapes nothing
+    del values["video"]["decoder"]  # another one is taken where its pictures are the same
     phases = settings.phases.model_dump()
     off = [phase for phase in ("vision", "pair_sets") if not phases[phase]]
     values |= {"phases_switched_off": off} if off else {}
