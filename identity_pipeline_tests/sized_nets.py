@@ -2,7 +2,8 @@
 they say.
 
 An SCRFD as its authors publish it (three heads flattened together, one frame a call) and the
-ResNet-50 of ArcFace, with as many channels as are asked for.
+ResNet-50 of ArcFace, with as many channels as are asked for: alone, or inside a smaller network
+that is trained, which then says what it says and costs what both cost.
 """
 
 from __future__ import annotations
@@ -29,18 +30,19 @@ class _Layers:
     """A graph that grows by layers."""
 
     rng: np.random.Generator
+    prefix: str = ""
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     weights: list[onnx.TensorProto] = field(default_factory=list)
 
     def add(self, kind: str, given: Sequence[str], **attributes: Any) -> str:
         """A layer; returns the name of what it gives."""
-        name = f"v{len(self.nodes)}"
+        name = f"{self.prefix}v{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(given), [name], **attributes))
         return name
 
     def weight(self, values: np.ndarray) -> str:
         """A constant; returns its name."""
-        name = f"w{len(self.weights)}"
+        name = f"{self.prefix}w{len(self.weights)}"
         self.weights.append(numpy_helper.from_array(values, name))
         return name
 
@@ -71,9 +73,48 @@ class _Layers:
 
 def scrfd(path: Path, shape: tuple = SCRFD_10G) -> Path:
     """A detector in a file."""
-    stem, planes, blocks, neck, head = shape
     net = _Layers(np.random.default_rng(0))
-    x = net.relu(net.conv("input.1", (3, stem, 3), 2))
+    told: dict[str, list] = {}
+    for width, stride, x in _scrfd_heads(net, "input.1", shape):
+        flat = net.add("Transpose", [x], perm=[2, 3, 0, 1])
+        flat = net.add("Reshape", [flat, net.weight(np.array([-1, width], np.int64))])
+        name = net.add("Sigmoid", [flat]) if width == 1 else flat
+        told[name] = [f"rows_{stride}", width]
+    return net.save(path, ("input.1", [1, 3, "?", "?"]), told)
+
+
+def with_scrfd(trained: Path, path: Path, shape: tuple = SCRFD_10G) -> Path:
+    """A trained detector that computes a random one too, of which it adds nothing to its input.
+
+    Args:
+        trained: its file; it takes (N, 3, height, width).
+        path: of the file that is written.
+        shape: of the random one.
+    """
+    model = onnx.load(str(trained))
+    given, net = model.graph.input[0].name, _Layers(np.random.default_rng(0), "random_")
+    nothing = []
+    for width, _, x in _scrfd_heads(net, given, shape):
+        mean = net.add("GlobalAveragePool", [x])
+        none = net.weight(np.zeros((3, 2 * width, 1, 1), np.float32))
+        nothing.append(net.add("Conv", [mean, none], kernel_shape=[1, 1]))
+    while len(nothing) > 1:
+        nothing.append(net.add("Add", [nothing.pop(), nothing.pop()]))
+    same = net.add("Add", [given, nothing[0]])
+    trained_nodes = list(model.graph.node)
+    for node in trained_nodes:
+        node.input[:] = [same if name == given else name for name in node.input]
+    del model.graph.node[:]
+    model.graph.node.extend([*net.nodes, *trained_nodes])
+    model.graph.initializer.extend(net.weights)
+    onnx.save(model, str(path))
+    return path
+
+
+def _scrfd_heads(net: _Layers, given: str, shape: tuple) -> list[tuple[int, int, str]]:
+    """The layers of an SCRFD: numbers of an anchor, stride and name of each output."""
+    stem, planes, blocks, neck, head = shape
+    x = net.relu(net.conv(given, (3, stem, 3), 2))
     x = net.relu(net.conv(x, (stem, stem, 3)))
     x = net.relu(net.conv(x, (stem, planes[0], 3)))
     x = net.add("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2])
@@ -96,34 +137,29 @@ def scrfd(path: Path, shape: tuple = SCRFD_10G) -> Path:
     for n in (1, 2):
         down = net.conv(outs[n - 1], (neck, neck, 3), 2)
         outs[n] = net.conv(net.add("Add", [outs[n], down]), (neck, neck, 3))
-    told = _heads(net, outs, neck, head)
-    return net.save(path, ("input.1", [1, 3, "?", "?"]), told)
+    return _heads(net, outs, neck, head)
 
 
 def _doubled(net: _Layers, given: str) -> str:
     sizes = net.weight(np.array([1, 1, 2, 2], np.float32))
-    return net.add("Resize", [given, "", sizes], mode="nearest", nearest_mode="floor",
+    part = net.weight(np.zeros(0, np.float32))  # before opset 13 it must be there
+    return net.add("Resize", [given, part, sizes], mode="nearest", nearest_mode="floor",
                    coordinate_transformation_mode="asymmetric")  # fmt: skip
 
 
-def _heads(net: _Layers, outs: Sequence[str], neck: int, head: int) -> dict[str, list]:
-    """Scores, boxes and key points of the three strides, flattened as SCRFD's export does it."""
-    told: dict[str, list] = {}
+def _heads(net: _Layers, outs: Sequence[str], neck: int, head: int) -> list[tuple[int, int, str]]:
+    """Scores, boxes and key points of the three strides, two anchors a place."""
     towers = []
     for out in outs:
         x = net.relu(net.conv(out, (neck, head, 3)))
         for _ in range(2):
             x = net.relu(net.conv(x, (head, head, 3)))
         towers.append(x)
-    for width, bias in ((1, -1.0), (4, 3.0), (10, 1.0)):
-        for stride, x in zip((8, 16, 32), towers, strict=True):
-            flat = net.add(
-                "Transpose", [net.conv(x, (head, 2 * width, 3), bias=bias)], perm=[2, 3, 0, 1]
-            )
-            flat = net.add("Reshape", [flat, net.weight(np.array([-1, width], np.int64))])
-            name = net.add("Sigmoid", [flat]) if width == 1 else flat
-            told[name] = [f"rows_{stride}", width]
-    return told
+    return [
+        (width, stride, net.conv(x, (head, 2 * width, 3), bias=bias))
+        for width, bias in ((1, -1.0), (4, 3.0), (10, 1.0))
+        for stride, x in zip((8, 16, 32), towers, strict=True)
+    ]
 
 
 def arcface(
@@ -137,9 +173,38 @@ def arcface(
         dimension: of its vectors.
         largest: by how much a channel's new part counts, at most.
     """
-    planes, blocks = shape
     net = _Layers(np.random.default_rng(0))
-    x, channels = net.relu(net.conv("input.1", (3, planes[0], 3))), planes[0]
+    told = _arcface_vector(net, "input.1", shape, dimension, largest)
+    return net.save(path, ("input.1", ["N", 3, 112, 112]), {told: ["N", dimension]})
+
+
+def with_arcface(trained: Path, path: Path, shape: tuple = ARCFACE_R50) -> Path:
+    """A trained recogniser that computes a random one too, of which it adds nothing to its vector.
+
+    Args:
+        trained: its file; it takes (N, 3, 112, 112) and gives (N, D).
+        path: of the file that is written.
+        shape: of the random one.
+    """
+    model = onnx.load(str(trained))
+    graph, net, dimension = model.graph, _Layers(np.random.default_rng(0), "random_"), 512
+    told = graph.output[0]
+    x = _arcface_vector(net, graph.input[0].name, shape, dimension, 0.3)
+    size = (dimension, told.type.tensor_type.shape.dim[-1].dim_value)
+    nothing = net.add("MatMul", [x, net.weight(np.zeros(size, np.float32))])
+    (last,) = (node for node in graph.node if told.name in node.output)
+    last.output[:] = ["trained_vector" if name == told.name else name for name in last.output]
+    graph.node.extend(net.nodes)
+    graph.node.append(helper.make_node("Add", ["trained_vector", nothing], [told.name]))
+    graph.initializer.extend(net.weights)
+    onnx.save(model, str(path))
+    return path
+
+
+def _arcface_vector(net: _Layers, given: str, shape: tuple, dimension: int, largest: float) -> str:
+    """The layers of a recogniser; returns the name of its vector."""
+    planes, blocks = shape
+    x, channels = net.relu(net.conv(given, (3, planes[0], 3))), planes[0]
     for width, count in zip(planes, blocks, strict=True):
         for block in range(count):
             stride = 1 if block else 2
@@ -152,5 +217,4 @@ def arcface(
     x = net.add("Flatten", [x])
     size = (channels * 49, dimension)
     weight = np.random.default_rng(1).normal(0, size[0] ** -0.5, size).astype(np.float32)
-    told = net.add("MatMul", [x, net.weight(weight)])
-    return net.save(path, ("input.1", ["N", 3, 112, 112]), {told: ["N", dimension]})
+    return net.add("MatMul", [x, net.weight(weight)])

@@ -1,9 +1,12 @@
 """Networks that hold a GPU as long as it would compute, and say what was recorded of them.
 
-Everything around them is the pipeline's own: scaling, buffers, batches, outputs read, threads. A
-call waits for its turn at the one GPU and then sleeps, which lets other threads go on, as a call
-of CUDA does. What a network says of a picture is computed once, by the real small network, and
-remembered; where it was not yet, the call computes it and says so (`Gpu.learnt`).
+Everything around them is the pipeline's own (scaling, batches, outputs read, threads) but for the
+copies to a GPU and back (1.2 million bytes a frame). A call waits for its turn at the one GPU and
+then sleeps, which lets other threads go on, as a call of CUDA does. What a network says of a
+picture is computed once, by the real small network, and remembered; where it was not yet, the call
+computes it and says so (`Gpu.learnt`).
+
+Where there is a GPU, `noted` writes down when the real networks were called instead.
 """
 
 from __future__ import annotations
@@ -23,12 +26,12 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.vectors import Matrix, normalise
 from identity_pipeline.media.crops import ImageBGR
-from identity_pipeline.models.picture_net import PictureNet, Place
+from identity_pipeline.models.picture_net import PictureNet
 from identity_pipeline.models.vision_encoder import VisionEncoder
 
 RECOGNISED_PX: Final = 112
 CALL_MS: Final = 0.1
-"""What a call costs beside its pictures: kernels are launched one by one."""
+"""What a call costs beside its pictures, as kernels are launched one by one: an assumption."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Card:
 
     Attributes:
         name: of the card, and how it computes.
-        source: of the figures.
+        source: of the figures, in short.
         detector: SCRFD-10G at 640 x 640; other sizes by their area.
         recogniser: ArcFace's ResNet-50.
         vision: DINOv2-small at 224 x 224.
@@ -49,9 +52,9 @@ class Card:
     detector: float
     recogniser: float
     vision: float
-    mesh: float = 0.35
-    iris: float = 0.15
-    cover: float = 0.1
+    mesh: float
+    iris: float
+    cover: float
 
     def milliseconds(self, height: int, width: int) -> float:
         """Of one picture, by the size of the input that it is given to."""
@@ -64,29 +67,45 @@ class Card:
 CARDS: Final = {
     "new": Card(
         "RTX-5090 class, half precision",
-        "published for SCRFD-10G at 320 px (.18 ms in batches of 16, here times four) and R50 "
-        "(.33 ms) with TensorRT; DINOv2-small .72 ms and the small nets as measured on an H100 in "
-        "full precision (docs/models.md)",
-        0.72,
-        0.33,
-        0.72,
+        "detector and recogniser: published for TensorRT (huggingface.co/alonsorobots/"
+        "scrfd_320_batched), the detector's by its area; encoder, mesh and iris: measured on an "
+        "H100 in full precision (docs/models.md); that this card is as fast as that, and the cover "
+        "net: assumed",
+        # Published: .18 ms at 320 x 320 in batches of 16; four times the area. That eight frames a
+        # call and 640 pixels cost no more than by area is an assumption.
+        detector=0.72,
+        # Published: .33 ms in batches of 16.
+        recogniser=0.33,
+        # Measured on an H100 in full precision, batches of 16 (docs/models.md, GPU). That this card
+        # needs as long in half precision is an assumption.
+        vision=0.72,
+        # Measured on an H100: 1.0 ms for the mesh twice and both eyes (docs/models.md, GPU). How
+        # much of it is mesh and how much iris is an assumption.
+        mesh=0.35,
+        iris=0.15,
+        # An assumption: it was not measured on a GPU.
+        cover=0.1,
     ),
     "old": Card(
         "RTX-2080Ti class, full precision",
-        "the SCRFD paper's 4.9 ms of SCRFD-10G at 640 x 480, here by area; the others scaled alike",
-        6.5,
-        3.0,
-        4.0,
-        1.0,
-        0.4,
-        0.3,
+        "detector: 4.9 ms at 640 x 480 (SCRFD, Guo et al. 2021), by area; all others: assumed",
+        # Published: 4.9 ms at 640 x 480, one frame a call; 4/3 of the area. That batches do not
+        # make it cheaper is an assumption.
+        detector=6.5,
+        # An assumption: nine times the new card's, as its detector.
+        recogniser=3.0,
+        # Assumptions: nothing is published; three to six times the new card's.
+        vision=4.0,
+        mesh=1.0,
+        iris=0.4,
+        cover=0.3,
     ),
 }
 
 
 @dataclass
 class Gpu:
-    """One GPU: whoever computes on it holds it alone.
+    """One GPU, and when it was held: whoever computes on a timed one holds it alone.
 
     Attributes:
         card: how long it takes; None: no time, while outputs are recorded.
@@ -114,8 +133,11 @@ class Gpu:
 
     def busy(self, window: tuple[float, float]) -> float:
         """Seconds of a span of time in which it was held."""
-        low, high = window
-        return sum(max(0.0, min(b, high) - max(a, low)) for a, b in self.held)
+        seconds, (now, end) = 0.0, window
+        for began, ends in sorted(self.held):  # calls of several real networks may overlap
+            seconds += max(0.0, min(ends, end) - max(began, now))
+            now = max(now, ends)
+        return seconds
 
     def forget_times(self) -> None:
         """Begins anew to note calls."""
@@ -147,12 +169,45 @@ def _name(picture: NDArray[Any]) -> bytes:
 
 
 @contextmanager
-def standing_in(gpu: Gpu) -> Iterator[None]:
-    """All networks of this process hold a GPU instead of computing."""
+def standing_in(gpu: Gpu, vision_batch: int) -> Iterator[None]:
+    """All networks of this process hold a GPU instead of computing.
+
+    Args:
+        gpu: the one that they hold.
+        vision_batch: crops in a call of the vision encoder.
+    """
     with ExitStack() as stack:
         _instead(stack, onnxruntime.InferenceSession, "run", partial(_session, gpu))
-        _instead(stack, PictureNet, "_computed", partial(_picture_net, gpu))
-        _instead(stack, VisionEncoder, "_vectors", partial(_vision, gpu))
+        _instead(stack, PictureNet, "run", partial(_picture_net, gpu))
+        _instead(stack, VisionEncoder, "embed", partial(_vision, gpu, vision_batch))
+        yield
+
+
+@contextmanager
+def noted(gpu: Gpu) -> Iterator[None]:
+    """All networks compute, and it is noted when they did."""
+
+    def noting(into: Callable[[Any], list[tuple[float, float]]], call: Any) -> Any:
+        def timed(self: Any, *given: Any, **how: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return call(self, *given, **how)
+            finally:
+                into(self).append((began, time.perf_counter()))
+
+        return timed
+
+    def as_held(_: object) -> list[tuple[float, float]]:
+        return gpu.held
+
+    def as_detected(net: PictureNet) -> list[tuple[float, float]]:
+        return gpu.detected if net.height > RECOGNISED_PX else []
+
+    with ExitStack() as stack:
+        for name in ("run", "run_with_iobinding"):
+            _instead(stack, onnxruntime.InferenceSession, name, partial(noting, as_held))
+        _instead(stack, PictureNet, "run", partial(noting, as_detected))
+        _instead(stack, VisionEncoder, "embed", partial(noting, as_held))
         yield
 
 
@@ -181,27 +236,29 @@ def _session(gpu: Gpu, run: Any) -> Any:
     return standing
 
 
-def _picture_net(gpu: Gpu, computed: Any) -> Any:
-    def standing(self: PictureNet, place: Place) -> list[NDArray[Any]]:
-        if gpu.card is not None:
+def _picture_net(gpu: Gpu, run: Any) -> Any:
+    def standing(self: PictureNet, pictures: Sequence[ImageBGR]) -> list[NDArray[Any]]:
+        if gpu.card is not None:  # every call is of a whole batch
             held = gpu.hold(self.batch * gpu.card.milliseconds(self.height, self.width))
             gpu.detected += [held] if self.height > RECOGNISED_PX else []
-        keys = [(id(self), _name(picture)) for picture in place.pictures]
+        keys = [(id(self), picture.shape, _name(picture)) for picture in pictures]
 
         def compute() -> list[list[Any]]:
-            outputs = computed(self, place)
-            return [[np.array(output[n]) for output in outputs] for n in range(self.batch)]
+            outputs = run(self, pictures)
+            return [[output[n] for output in outputs] for n in range(len(pictures))]
 
         return [np.stack(parts) for parts in zip(*gpu.said(keys, compute), strict=True)]
 
     return standing
 
 
-def _vision(gpu: Gpu, _: Any) -> Any:
-    def standing(self: VisionEncoder, _network: object, crops: Sequence[ImageBGR]) -> Matrix:
-        self.preprocess(crops)
-        if gpu.card is not None:
-            gpu.hold(len(crops) * gpu.card.vision)
+def _vision(gpu: Gpu, batch: int, _: Any) -> Any:
+    def standing(self: VisionEncoder, crops: Sequence[ImageBGR]) -> Matrix:
+        for start in range(0, len(crops), batch):
+            part = crops[start : start + batch]
+            self.preprocess(part)
+            if gpu.card is not None:
+                gpu.hold(len(part) * gpu.card.vision)
         small = [cv2.resize(crop, (12, 12), interpolation=cv2.INTER_AREA) for crop in crops]
         turned = np.random.default_rng(0).normal(size=(432, self.space.dimension))
         return normalise((np.reshape(small, (len(crops), 432)) - 127.0) @ turned)
