@@ -96,6 +96,9 @@ def test_used_again_worn_stopped_killed(launching: Launching) -> None:
     first = launching.launch(brief)
     assert is_process_of_this_host(launching.instance, launching.run(first))
     assert launching.ended(first) == Status.SUCCESS
+    launching.wait(lambda: launching.workers[0].run_id is None)
+    held = [one.path for one in psutil.Process(launching.process(first)).open_files()]
+    assert not [path for path in held if path.endswith(".db")], "what is erased would stay"
     second = launching.launch(brief)
     assert launching.ended(second) == Status.SUCCESS
     assert launching.process(first) == launching.process(second) != os.getpid()
@@ -148,6 +151,8 @@ def test_changed_code_is_other_code(tmp_path: Path) -> None:
     (tmp_path / "location.py").write_text("defs = 12\n")
     changed = code_state(pointer)
     assert changed != before
+    (tmp_path / ".#location.py").symlink_to("somebody@host.1234")
+    assert code_state(pointer) == changed, "an editor's lock is a link to nothing"
     (tmp_path / "beside.py").write_text("")
     assert code_state(pointer) != changed
 

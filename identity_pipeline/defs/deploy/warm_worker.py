@@ -26,6 +26,7 @@ import dagster as dg
 
 from identity_pipeline.defs import compat
 from identity_pipeline.defs.deploy.channel import Channel, ChannelClosedError
+from identity_pipeline.defs.instance import open_databases
 from identity_pipeline.defs.instance.pools import videos_at_once
 from identity_pipeline.defs.resources import kept_models
 from identity_pipeline.settings import SettingsError, load_settings
@@ -144,8 +145,13 @@ def _interrupt(run_id: str, instance: dg.DagsterInstance, over: threading.Event)
 
 
 def tidy_up() -> None:
-    """Leaves nothing of a run behind: what it showed of itself, memory that it is done with."""
+    """Leaves nothing of a run behind: what it showed of itself, memory that it is done with.
+
+    Databases are closed, for who waits looks at none: one that somebody removes meanwhile, to
+    forget a person, would stay on the disk until the next run.
+    """
     heartbeat.remove_ended()
+    open_databases.close_all()
     gc.collect()
     trim: Any = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
