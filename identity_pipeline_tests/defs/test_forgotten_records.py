@@ -141,15 +141,20 @@ def test_a_kill_in_the_middle_is_taken_up_and_a_third_time_changes_nothing(
     assert [one.count for one in forget_records(instance, layout, FOOTPRINT)] == [0, 0]
 
 
-def test_a_database_that_somebody_writes_to_is_said(
+def test_a_database_that_somebody_writes_to_or_reads_is_said(
     instance: dg.DagsterInstance, layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forgetting, "WAIT_S", 0.1)
-    held = sqlite3.connect(layout.dagster / "storage" / "schedules" / "schedules.db")
-    held.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(RecordsBusyError, match=r"forget --resume"):
-        forget_records(instance, layout, FOOTPRINT)
-    held.rollback()
-    held.close()
+    for name, statements in (
+        ("schedules/schedules.db", ["BEGIN EXCLUSIVE"]),
+        ("history/runs/index.db", ["BEGIN", "SELECT count(*) FROM event_logs"]),
+    ):
+        held = sqlite3.connect(layout.dagster / "storage" / name)
+        for statement in statements:
+            held.execute(statement).fetchall()
+        with pytest.raises(RecordsBusyError, match=r"forget --resume"):
+            forget_records(instance, layout, FOOTPRINT)
+        held.rollback()
+        held.close()
     forget_records(instance, layout, FOOTPRINT)
     assert [found_in(layout.dagster, word) for word in GONE] == [0] * len(GONE)

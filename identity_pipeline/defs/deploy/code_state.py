@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sysconfig
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ def _walk(folder: Path) -> Iterator[tuple[str, int, int]]:
         if entry.is_dir(follow_symlinks=False):
             if entry.name != BYTECODE:
                 yield from _walk(Path(entry.path))
-        else:
+            continue
+        with suppress(FileNotFoundError):  # a link to nothing, or what was there a moment ago
             known = entry.stat()
             yield entry.path, known.st_size, known.st_mtime_ns
 

@@ -26,6 +26,7 @@ import dagster as dg
 
 from identity_pipeline.defs import compat
 from identity_pipeline.defs.deploy.channel import Channel, ChannelClosedError
+from identity_pipeline.defs.instance import open_databases
 from identity_pipeline.defs.instance.pools import videos_at_once
 from identity_pipeline.defs.resources import kept_models
 from identity_pipeline.settings import SettingsError, load_settings
@@ -111,13 +112,13 @@ def do(run_id: str, instance: dg.DagsterInstance) -> bool:
         Whether it succeeded.
     """
     with compat.capture_interrupts(), stopped_when_asked(run_id, instance):
-        compat.execute_run(instance, run_id)
+        began = compat.execute_run(instance, run_id)
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished:
         # Nobody would find it: its process lives on.
         if run.status == dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run)
-        else:
+        elif began or run.status != dg.DagsterRunStatus.STARTED:  # else two daemons gave it out
             instance.report_run_failed(run, UNSAID)
     return run is not None and run.is_success
 
@@ -144,8 +145,13 @@ def _interrupt(run_id: str, instance: dg.DagsterInstance, over: threading.Event)
 
 
 def tidy_up() -> None:
-    """Leaves nothing of a run behind: what it showed of itself, memory that it is done with."""
+    """Leaves nothing of a run behind: what it showed of itself, memory that it is done with.
+
+    Databases are closed, for who waits looks at none: one that somebody removes meanwhile, to
+    forget a person, would stay on the disk until the next run.
+    """
     heartbeat.remove_ended()
+    open_databases.close_all()
     gc.collect()
     trim: Any = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

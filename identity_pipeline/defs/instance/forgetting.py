@@ -40,6 +40,11 @@ PLACE: Final = "Dagster's records"
 PAGE: Final = 500
 WAIT_S: Final = 30
 """How long a database that somebody is writing to is waited for."""
+IN_USE: Final = (
+    "Dagster's database is in use, so that what was deleted would stay in its file; "
+    "stop `make dev` and whatever else works on the data folder, then run "
+    "`identity-pipeline forget --resume`."
+)
 GONE: Final = "forgotten"
 """What stands where a name stood."""
 PARTITION: Final = "dagster/partition"
@@ -208,11 +213,7 @@ def _rewrite(
             if rows or always:
                 _write_anew(engine)
         except _operational_error() as error:
-            raise RecordsBusyError(
-                "Dagster's database is in use, so that what was deleted would stay in its file; "
-                "stop `make dev` and whatever else works on the data folder, then run "
-                "`identity-pipeline forget --resume`."
-            ) from error
+            raise RecordsBusyError(IN_USE) from error
         finally:
             engine.dispose()
         changed += rows
@@ -253,11 +254,17 @@ def _engines(instance: dg.DagsterInstance, layout: Layout) -> Iterator[tuple[Eng
 
 
 def _write_anew(engine: Engine) -> None:
-    """Lets no byte of a deleted row stay in the files of a database."""
+    """Lets no byte of a deleted row stay in the files of a database.
+
+    Raises:
+        RecordsBusyError: somebody reads what was there before, so that it stays in the file.
+    """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("VACUUM")
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+            if busy:  # SQLite says so in a row, and raises nothing
+                raise RecordsBusyError(IN_USE)
         else:
             connection.exec_driver_sql("VACUUM FULL")
 

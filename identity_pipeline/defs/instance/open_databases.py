@@ -93,10 +93,11 @@ def _on_connect(connection: Any, _: object) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def _close_all() -> None:
+def close_all() -> None:
+    """Closes all that this process has open; each is opened again when it is asked for."""
     for one in list(_ALL):
         one.close()
 
 
 # A connection of SQLite must not be carried into another process.
-os.register_at_fork(before=_close_all)
+os.register_at_fork(before=close_all)
