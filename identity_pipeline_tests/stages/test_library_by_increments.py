@@ -304,6 +304,17 @@ def test_the_night_takes_no_ride_of_meanwhile_for_a_fault_of_its_own(
     assert not recompute(park.stores, park.settings, NOW, whole=True).differs
 
 
+def test_a_memory_that_cannot_be_written_fails_no_library(
+    park: _Park, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = park.store.layout.library_memory
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    park.happen("ride", 99)
+    park.compared()
+    assert "cannot be written" in caplog.text
+
+
 def test_without_a_memory_everything_is_as_before(park: _Park) -> None:
     shutil.rmtree(park.store.layout.library_memory)
     park.happen("label", 5)

@@ -171,7 +171,17 @@ class LibraryMemories:
             return None
 
     def keep(self, memory: LibraryMemory) -> None:
-        """Replaces what is remembered."""
+        """Replaces what is remembered, where it can be written: the library is in force already."""
+        try:
+            self._keep(memory)
+        except OSError as error:
+            LOG.warning(
+                "What the next computation of the library could take up cannot be written (%s): it "
+                "takes up what there was before.",
+                error,
+            )
+
+    def _keep(self, memory: LibraryMemory) -> None:
         note = small_files.recall(self.folder / NOTE, _Note)
         rides, base_rows = _split(memory.rides, note.base_rows if note else 0)
         later = rides.templates.filter(~_in_base(rides))
