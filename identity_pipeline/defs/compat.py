@@ -47,7 +47,7 @@ PRIVATE: Final = {
 """What breaks if Dagster changes it, by name."""
 
 
-def execute_run(instance: dg.DagsterInstance, run_id: str) -> None:
+def execute_run(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Does a run in this process, as the process that Dagster's launchers start for it does.
 
     It reports all that happens, its own end included, and raises nothing.
@@ -55,10 +55,18 @@ def execute_run(instance: dg.DagsterInstance, run_id: str) -> None:
     Args:
         instance: where the run was made.
         run_id: which.
+
+    Returns:
+        Whether it began here: what another process is at is left alone.
     """
+    import dagster as dg
     from dagster._cli.api import _execute_run_command_body  # what only workers need
 
-    _execute_run_command_body(run_id, instance, lambda _: None, set_exit_code_on_failure=False)
+    kinds: set[str] = set()
+    _execute_run_command_body(
+        run_id, instance, lambda event: kinds.add(event.event_type_value), False
+    )
+    return dg.DagsterEventType.RUN_START.value in kinds
 
 
 __all__ = [

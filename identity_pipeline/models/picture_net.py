@@ -9,8 +9,8 @@ in half precision. Every call is of a whole batch, the last one filled up: shape
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from queue import LifoQueue
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -107,8 +107,9 @@ class Place(NamedTuple):
 class PictureNet:
     """A rewritten network that is open.
 
-    Several threads may call it. They take turns at the device; one fills its place with pictures
-    while the network runs on another's.
+    Several threads may call it; one fills its place with pictures while the network runs on
+    another's. A thread of its own runs the network: ONNX Runtime keeps what CUDA needs, a recorded
+    graph above all, for each thread that ever ran it, and records it anew for the next one.
     """
 
     def __init__(self, model: onnx.ModelProto, runner: Runner) -> None:
@@ -119,7 +120,7 @@ class PictureNet:
             runner: what runs it.
         """
         self._session = runner.open(model.SerializeToString())
-        self._turn = Lock()
+        self._running = ThreadPoolExecutor(1, "network")
         self.provider = str(self._session.get_providers()[0])
         shape = [int(side) for side in self._session.get_inputs()[0].shape]
         self.batch, self.height, self.width = shape[:3]
@@ -136,7 +137,7 @@ class PictureNet:
         for name in names:
             first.bind_output(name, on)
         first.bind_ortvalue_input(PICTURES, given)
-        self._session.run_with_iobinding(first)
+        self._run(first)
         binding.bind_ortvalue_input(PICTURES, given)
         for name, value in zip(names, first.get_outputs(), strict=True):
             binding.bind_ortvalue_output(name, value)
@@ -158,9 +159,12 @@ class PictureNet:
     def _computed(self, place: Place) -> list[NDArray[Any]]:
         """The outputs for the pictures of a place."""
         place.given.update_inplace(place.pictures)
-        with self._turn:
-            self._session.run_with_iobinding(place.binding)
+        self._run(place.binding)
         return place.binding.copy_outputs_to_cpu()
+
+    def _run(self, binding: onnxruntime.IOBinding) -> None:
+        """Runs the network, one call after the other."""
+        self._running.submit(self._session.run_with_iobinding, binding).result()
 
     def over(self, pictures: Sequence[ImageBGR]) -> NDArray[Any]:
         """The first output for any number of pictures, batch by batch."""

@@ -210,8 +210,8 @@ class ModelSettings(Group):
     )
     detection_batch: int = tunable(
         0,
-        "Frames per detection call; 0: 8 on a GPU, 1 without. A detector that looks at one frame "
-        "at a time keeps to that, and says so.",
+        "Frames per detection call; 0: 8 on a GPU, 1 without. Those of up to six calls are held in "
+        "memory whole. A detector that looks at one frame at a time keeps to that, and says so.",
         unit="frames",
         source="measured on two cores: the same bits, and 8 at once take twice the time a frame; "
         "on a GPU unmeasured",

@@ -27,9 +27,8 @@ from identity_pipeline.core.clustering.metrics import cluster_metrics
 from identity_pipeline.core.library.recompute import (
     Before,
     LibraryResult,
-    SpaceTables,
     build_library,
-    library_calibration,
+    calibration_of,
     template_thresholds,
 )
 from identity_pipeline.core.review.alike import alike_people, nearest_outside
@@ -147,8 +146,10 @@ class Curator:
 
     def _computed(self) -> LibraryResult:
         human = human_facts(self.history.state, {})
-        tables = SpaceTables(self.tables.templates, self.tables.pairs, self.tables.samples)
-        calibration = library_calibration(tables, human, self.settings)
+        tables = self.tables
+        calibration = calibration_of(
+            tables.templates, tables.pairs, tables.samples, human.teaching, self.settings
+        ).table
         found = build_library(
             tables.templates, calibration, human, self.before, TODAY, self.settings
         )

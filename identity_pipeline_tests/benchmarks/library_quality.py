@@ -25,9 +25,8 @@ from identity_pipeline.core.library.recompute import (
     HumanFacts,
     LibraryResult,
     PersonFacts,
-    SpaceTables,
     build_library,
-    library_calibration,
+    calibration_of,
 )
 from identity_pipeline.core.matching.assignment import Decisions
 from identity_pipeline.core.vectors import to_matrix
@@ -60,9 +59,9 @@ def library(
     people = {person_id(name): PersonFacts(name) for name in sorted(set(confirmed.values()))}
     decisions = Decisions(assigned={key: person_id(name) for key, name in confirmed.items()})
     human = HumanFacts(people, decisions)
-    own = SpaceTables(inputs.templates, inputs.pairs, inputs.samples)
-    calibration = library_calibration(own, human, settings)
-    return build_library(own.templates, calibration, human, before or Before(), TODAY, settings)
+    own = inputs.templates
+    calibration = calibration_of(own, inputs.pairs, inputs.samples, decisions, settings).table
+    return build_library(own, calibration, human, before or Before(), TODAY, settings)
 
 
 def cosines(inputs: LibraryTables, truth: Mapping[str, str]) -> str:

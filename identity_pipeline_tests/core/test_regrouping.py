@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identity_pipeline.core.clustering.grouping import cluster_vectors
-from identity_pipeline.core.clustering.regrouping import Grouping, regroup
+from identity_pipeline.core.clustering.neighbours import TooManyLinksError, find_links
+from identity_pipeline.core.clustering.regrouping import MARGIN, Grouping, regroup
 from identity_pipeline.settings import ClusterSettings
 
 SETTINGS = ClusterSettings()
@@ -63,6 +65,36 @@ def test_it_is_the_grouping_of_all_anew(
         anew = regroup(keys, matrix, floor, SETTINGS, apart)[1]
         assert labels.tolist() == whole.tolist()
         assert _told(before, floor) == _told(anew, floor)
+
+
+def _people(number: int, of: int) -> np.ndarray:
+    """So many vectors of so many people."""
+    rng = np.random.default_rng(3)
+    found = np.eye(8)[np.arange(number) % of] + 0.3 * rng.standard_normal((number, 8))
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_links_far_below_a_floor_that_rose_are_kept_no_longer() -> None:
+    matrix, keys = _people(40, 4), [f"track:{i:02d}" for i in range(40)]
+    _, before = regroup(keys[:30], matrix[:30], 0.2, SETTINGS, [])
+    _, near = regroup(keys, matrix, 0.22, SETTINGS, [], before)
+    assert near.least == before.least
+    labels, far = regroup(keys, matrix, 0.6, SETTINGS, [], near)
+    assert far.least == 0.6 - MARGIN and (far.links.cosine >= far.least).all()
+    assert labels.tolist() == cluster_vectors(keys, matrix, 0.6, SETTINGS).tolist()
+
+
+def test_more_links_than_there_may_be_below_the_floor_are_found_anew() -> None:
+    matrix, keys = _people(40, 1), [f"track:{i:02d}" for i in range(40)]
+    floor = 0.7
+    own = SETTINGS.model_copy(
+        update={"max_links": len(find_links(matrix, floor).left)}  # and none more below the floor
+    )
+    _, before = regroup(keys[:20], matrix[:20], floor, own, [])
+    labels, _ = regroup(keys, matrix, floor, own, [], before)
+    assert labels.tolist() == cluster_vectors(keys, matrix, floor, own).tolist()
+    with pytest.raises(TooManyLinksError):
+        regroup(keys, matrix, floor, own.model_copy(update={"max_links": 10}), [], before)
 
 
 def _told(grouping: Grouping, floor: float) -> tuple[object, ...]:

@@ -16,6 +16,7 @@ from dagster._core.code_pointer import FileCodePointer, ModuleCodePointer
 
 import identity_pipeline
 from identity_pipeline.defs.automation.dead_runs import is_dead, is_process_of_this_host, process_of
+from identity_pipeline.defs.deploy import warm_worker
 from identity_pipeline.defs.deploy.channel import Channel, ChannelClosedError
 from identity_pipeline.defs.deploy.code_state import code_state
 from identity_pipeline.defs.deploy.worker_pool import Worker, pool_of
@@ -123,6 +124,16 @@ def test_used_again_worn_stopped_killed(launching: Launching) -> None:
     assert launching.ended(other) == Status.SUCCESS
     said = [entry.message for entry in launching.instance.all_logs(killed)]
     assert any("SIGKILL" in message for message in said)
+
+
+def test_what_another_worker_is_at_is_left_to_it(launching: Launching) -> None:
+    """Two daemons may take one run from the queue."""
+    origin = dg.reconstructable(brief).get_python_origin()
+    run = launching.instance.create_run_for_job(
+        brief, job_code_origin=origin, status=Status.STARTED
+    )
+    assert not warm_worker.do(run.run_id, launching.instance)
+    assert launching.run(run.run_id).status == Status.STARTED
 
 
 def test_each_end_learns_that_the_other_is_gone() -> None:

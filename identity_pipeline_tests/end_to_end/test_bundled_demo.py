@@ -84,6 +84,13 @@ def test_the_body_may_be_seen_by_an_encoder_of_its_own(demo: VideoLibrary, tmp_p
     assert found["space"].equals(seen["space"]) and seen["body_space"].equals(seen["space"])
     faces = (to_matrix(table.sort("face_id")["e_vis_face"]) for table in (found, seen))
     np.testing.assert_allclose(*faces, atol=1e-5)
+    few_or_many = []
+    for threads in (8, 0):
+        own = ModelHub(settings.models.model_copy(update={"threads": threads}))
+        few_or_many.append(
+            embed_views(wanted.head(1), archive, own.vision, own.vision_body, settings)
+        )
+    assert few_or_many[0].equals(few_or_many[1]), "a face alone has the same bits on any machine"
 
 
 def test_what_ships_is_small_enough() -> None:

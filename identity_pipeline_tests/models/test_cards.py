@@ -23,6 +23,11 @@ def test_every_model_that_is_used_by_default_shows_its_licence() -> None:
     assert all(fact.licence for fact in facts)
 
 
+def test_an_export_says_how_precisely_its_pictures_were_compared() -> None:
+    facts = model_facts(ModelHub(ModelSettings(vision_precision="bf16", device="cpu")))
+    assert {fact.provider for fact in facts if fact.role == "vision"} == {"cpu (bf16)"}
+
+
 def test_a_folder_may_have_no_card(tmp_path: Path) -> None:
     assert read_card(tmp_path) == PackCard()
 

@@ -6,6 +6,8 @@ the CPU, with small networks of the published layouts.
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,12 @@ from identity_pipeline.media.crops import ImageBGR
 from identity_pipeline.models.device import CUDA, TENSORRT, Runner, provider_options, runners_of
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.models.faster import faster_detector, photographs
+from identity_pipeline.models.picture_net import Colours, PictureNet, given_pictures
+from identity_pipeline.models.scrfd import with_batch_axis
+from identity_pipeline.models.vision_encoder import VisionEncoder
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline_tests import pictures, sized_nets
+from identity_pipeline_tests.benchmarks.stand_ins import CARDS, Gpu, standing_in
 
 CPU = "CPUExecutionProvider"
 
@@ -118,3 +124,49 @@ def test_a_runtime_that_is_not_there_is_left_with_a_sentence(small: Path) -> Non
     found = faster_detector(pack._models["detection"], [missing, there], settings)
     assert found.net is not None and found.net.provider == CPU
     assert f"{TENSORRT} does not run it here" in found.note
+
+
+class Watched(Runner):
+    """Notes which threads run the session that it opens."""
+
+    def open(self, graph: bytes) -> Any:
+        session = super().open(graph)
+        run, self.__dict__["threads_seen"] = session.run_with_iobinding, set()
+
+        def noted(binding: Any) -> None:
+            self.__dict__["threads_seen"].add(threading.get_ident())
+            run(binding)
+
+        session.run_with_iobinding = noted
+        return session
+
+
+def test_whoever_asks_one_thread_runs_a_network(small: Path) -> None:
+    graph = given_pictures(
+        with_batch_axis(small / "det.onnx", 2, (256, 256)), Colours(127.5, 128), 2
+    )
+    runner = Watched((CPU,), ({},))
+    net = PictureNet(graph, runner)
+    frames = [photo[:256, :256] for photo in photographs()[:6]]
+    alone = [net.run([frame])[0] for frame in frames]
+    with ThreadPoolExecutor(3) as askers:
+        together = list(askers.map(lambda frame: net.run([frame])[0], frames))
+    np.testing.assert_array_equal(alone, together)
+    assert len(vars(runner)["threads_seen"]) == 1
+
+
+def test_timed_stand_ins_hold_a_gpu_and_say_what_was_recorded(small: Path) -> None:
+    """What `benchmarks.bench_gpu` measures with."""
+    gpu, frames = Gpu(), list(photographs()[4:8])
+    with standing_in(gpu):
+        pack = pack_of(small, detection_batch=2)
+        encoder = VisionEncoder(ModelSettings(device="cpu"))
+        recorded = pack.detect_many(frames)
+        gpu.forget_times()
+        gpu.card = CARDS["new"]
+        for one, other in zip(recorded, pack.detect_many(frames), strict=True):
+            np.testing.assert_array_equal(one.boxes, other.boxes)
+        assert (len(gpu.detected), gpu.learnt) == (2, 0)
+        vectors = encoder.embed([np.asarray(frame[:224, :224], np.uint8) for frame in frames])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert len(gpu.held) == 3

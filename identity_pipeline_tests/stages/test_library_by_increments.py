@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +19,7 @@ from identity_pipeline.ledger import commands
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.library import reading
-from identity_pipeline.stages.library.recompute import recompute
+from identity_pipeline.stages.library.recompute import CODE_VERSION, recompute
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.library_memory import LibraryMemories
@@ -178,6 +179,10 @@ def test_it_is_the_library_computed_whole(steps: list[tuple[str, int]]) -> None:
             park.compared()
 
 
+def _memories(park: _Park) -> LibraryMemories:
+    return LibraryMemories(park.store.layout, CODE_VERSION)
+
+
 @pytest.fixture
 def park(tmp_path: Path) -> _Park:
     """Eight rides, computed once."""
@@ -218,6 +223,20 @@ def test_a_damaged_memory_is_none(park: _Park, caplog: pytest.LogCaptureFixture)
     assert "the library is computed whole" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["base", "links", "videos"])
+def test_what_is_damaged_is_kept_anew(park: _Park, name: str) -> None:
+    """Also where it is what it was, so that it has the name of the damaged file."""
+    for path in park.store.layout.library_memory.glob(f"{name}-*"):
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+    recompute(park.stores, park.settings, NOW, whole=True)
+    assert _memories(park).recall(None)
+
+
+def test_what_another_version_left_is_not_taken_up(park: _Park) -> None:
+    assert _memories(park).recall(None)
+    assert LibraryMemories(park.store.layout, "another").recall(None) is None
+
+
 def test_a_ride_that_is_gone_leaves_no_vector_in_the_memory(park: _Park) -> None:
     gone = park.rides[0]
     vector = park.store.read("track_templates", gone)["template"].explode().to_numpy().tobytes()
@@ -233,7 +252,7 @@ def test_a_ride_that_is_gone_leaves_no_vector_in_the_memory(park: _Park) -> None
 def test_a_crash_before_the_note_leaves_the_old_memory(
     park: _Park, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = LibraryMemories(park.store.layout).recall(None)
+    before = _memories(park).recall(None)
     park.happen("ride", 99)
     with monkeypatch.context() as patched:
 
@@ -243,22 +262,57 @@ def test_a_crash_before_the_note_leaves_the_old_memory(
         patched.setattr(LibraryMemories, "_note", killed)
         with pytest.raises(KeyboardInterrupt):
             recompute(park.stores, park.settings, NOW)
-    after = LibraryMemories(park.store.layout).recall(None)
+    after = _memories(park).recall(None)
     assert before and after and after.rides.videos.equals(before.rides.videos)
     park.compared()
 
 
 def test_the_night_says_where_increments_went_wrong(park: _Park) -> None:
-    memories = LibraryMemories(park.store.layout)
+    memories = _memories(park)
     memory = memories.recall(None)
     assert memory and memory.grouping
     assert not recompute(park.stores, park.settings, NOW, whole=True).differs
-    memory.grouping.root[:] = 0  # all of one part would be one person
-    memory.grouping.valid[:] = (-2.0, 2.0)
-    memories.keep(memory)
+    wrong = replace(
+        memory.grouping,
+        root=np.zeros_like(memory.grouping.root),  # all of one part would be one person
+        valid=np.full_like(memory.grouping.valid, (-2.0, 2.0)),
+    )
+    memories.keep(replace(memory, grouping=wrong))
     done = recompute(park.stores, park.settings, NOW, whole=True)
     assert "unknown_clusters" in done.differs
     assert not recompute(park.stores, park.settings, NOW, whole=True).differs
+
+
+def test_the_night_takes_no_damaged_ride_for_a_fault_of_its_own(park: _Park) -> None:
+    table = park.store.layout.table("track_templates", park.rides[0])
+    table.write_bytes(table.read_bytes()[:-1] + b"x")
+    done = recompute(park.stores, park.settings, NOW, whole=True)
+    assert list(done.damaged) == park.rides[:1] and not done.differs
+
+
+@pytest.mark.parametrize("kind", ["ride", "again"])
+def test_the_night_takes_no_ride_of_meanwhile_for_a_fault_of_its_own(
+    park: _Park, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    keep = LibraryMemories.keep
+
+    def kept(memories: LibraryMemories, memory: Any) -> None:
+        keep(memories, memory)
+        park.happen(kind, 99)  # the night is long, and rides go on being processed
+
+    monkeypatch.setattr(LibraryMemories, "keep", kept)
+    assert not recompute(park.stores, park.settings, NOW, whole=True).differs
+
+
+def test_a_memory_that_cannot_be_written_fails_no_library(
+    park: _Park, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = park.store.layout.library_memory
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    park.happen("ride", 99)
+    park.compared()
+    assert "cannot be written" in caplog.text
 
 
 def test_without_a_memory_everything_is_as_before(park: _Park) -> None:

@@ -159,6 +159,15 @@ def test_what_a_kill_left_of_the_numbers_goes_the_next_night(ride: SmallRide) ->
     assert run(ride, wanted) == []
 
 
+def test_numbers_that_go_are_not_in_the_memory_of_the_library(ride: SmallRide) -> None:
+    memory = ride.store.layout.library_memory
+    memory.mkdir(parents=True)
+    (memory / "base-0.arrow").write_bytes(b"vectors")
+    assert run(ride, settings(crops_days=9.0)) == [("crops", None)] and memory.exists()
+    assert run(ride, settings(embeddings_days=9.0)) == [("embeddings", None)]
+    assert not memory.exists()
+
+
 def test_what_cannot_be_removed_keeps_nothing_else(
     ride: SmallRide, monkeypatch: pytest.MonkeyPatch
 ) -> None:

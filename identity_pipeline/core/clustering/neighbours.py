@@ -184,15 +184,15 @@ class _AllAbove:
             left, right = left[above], right[above]
         left = (left + rows.start).astype(np.int32)
         right = (right + columns.start).astype(np.int32)
-        if len(left) > self._left:
+        distance = _distances(self._rows, self._columns, left, right)
+        reach = cosine_of(distance) >= self._floor
+        self._left -= int(reach.sum())
+        if self._left < 0:
             raise TooManyLinksError(
                 f"More than {self._limit} of the pairs of {len(self._columns)} items reach the "
                 f"floor {self._floor:.3f}. Raise the floor (cluster.merge_cos), use the method "
                 "`hdbscan`, which keeps the nearest only, or raise cluster.max_links."
             )
-        distance = _distances(self._rows, self._columns, left, right)
-        reach = cosine_of(distance) >= self._floor
-        self._left -= int(reach.sum())
         return left[reach], right[reach], distance[reach]
 
     def _may_reach(self, rows: slice, columns: slice) -> NDArray[np.intp]:

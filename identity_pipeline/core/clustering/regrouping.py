@@ -93,11 +93,8 @@ def regroup(
     if known is None:
         links, least = _all_links(vectors, floor, settings)
     else:
-        links, least = _links_again(vectors, known, place, settings), known.least
+        links, least = _links_again(vectors, known, place, floor, settings)
     own = links.chosen(links.cosine >= floor)
-    if len(own.left) > settings.max_links:
-        links, least = _all_links(vectors, floor, settings)  # says what to do about it
-        own = links
     part = _connected(own)
     old = np.full(len(keys), -1, dtype=np.int64)
     if known is not None:
@@ -150,15 +147,32 @@ def _all_links(vectors: Matrix, floor: float, settings: ClusterSettings) -> tupl
 
 
 def _links_again(
-    vectors: Matrix, before: Grouping, place: NDArray[np.int64], settings: ClusterSettings
-) -> Links:
-    """The links of before among the items that stayed, and those of all others with all."""
+    vectors: Matrix,
+    before: Grouping,
+    place: NDArray[np.int64],
+    floor: float,
+    settings: ClusterSettings,
+) -> tuple[Links, float]:
+    """The links of before among the items that stayed, and those of all others with all.
+
+    Down to where they were kept before, while that is near the floor; all anew where they are more
+    than there may be.
+    """
+    least = before.least if before.least >= floor - 2 * MARGIN else floor - MARGIN
     left, right = place[before.links.left], place[before.links.right]
-    stay = (left >= 0) & (right >= 0)
+    stay = (left >= 0) & (right >= 0) & (before.links.cosine >= least)
     new = np.ones(len(vectors), dtype=bool)
     new[place[place >= 0]] = False
     rows = np.flatnonzero(new)
-    i, j, distance = links_between(vectors[rows], vectors, before.least, tile_mb=settings.tile_mb)
+    room = settings.max_links - int(stay.sum())
+    if room < 0:
+        return _all_links(vectors, floor, settings)
+    try:
+        i, j, distance = links_between(
+            vectors[rows], vectors, least, tile_mb=settings.tile_mb, max_links=room
+        )
+    except TooManyLinksError:
+        return _all_links(vectors, floor, settings)
     i = rows[i]
     once = (i != j) & (~new[j] | (i < j))
     i, j, distance = i[once], j[once], distance[once]
@@ -166,7 +180,7 @@ def _links_again(
     high = np.concatenate([right[stay], np.maximum(i, j)]).astype(np.int32)
     order = np.lexsort((high, low))
     every = np.concatenate([before.links.distance[stay], distance])
-    return Links(len(vectors), low[order], high[order], every[order])
+    return Links(len(vectors), low[order], high[order], every[order]), least
 
 
 def _connected(links: Links) -> NDArray[np.int64]:

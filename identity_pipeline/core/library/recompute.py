@@ -81,14 +81,6 @@ class Before:
     next_cluster_id: int = 1
 
 
-class SpaceTables(NamedTuple):
-    """`track_templates`, `calibration_pairs` and `face_samples` of all videos, of one space."""
-
-    templates: pl.DataFrame
-    pairs: pl.DataFrame
-    samples: pl.DataFrame
-
-
 @dataclass(frozen=True)
 class LibraryResult:
     """The tables of the library.
@@ -136,7 +128,7 @@ def build_library(
 
     Args:
         templates: table `track_templates` of all videos, of one space.
-        calibration: see `library_calibration`.
+        calibration: see `calibration_of` and `in_space_of_head`.
         human: decisions.
         before: the run before.
         today: ISO date.
@@ -185,30 +177,6 @@ def build_library(
         "suggestions": suggestions,
     }
     return LibraryResult(tables, next_id, floor, method, grouping)
-
-
-def library_calibration(
-    own: SpaceTables,
-    human: HumanFacts,
-    settings: Settings,
-    recogniser: SpaceTables | None = None,
-) -> pl.DataFrame:
-    """The table `calibration` that a library is built with.
-
-    Args:
-        own: what it is made of.
-        human: decisions.
-        settings: `match`.
-        recogniser: the same tables in the recogniser's space, when `own` are in a head's: its
-            thresholds let no more strangers in.
-    """
-    calibration = calibration_of(*own, human.teaching, settings).table
-    if recogniser is None or not own.templates.height:
-        return calibration
-    of_recogniser = calibration_of(*recogniser, human.teaching, settings).table
-    return in_space_of_head(
-        calibration, own.templates, of_recogniser, recogniser.templates, human.decisions
-    )
 
 
 def in_space_of_head(

@@ -112,13 +112,13 @@ def do(run_id: str, instance: dg.DagsterInstance) -> bool:
         Whether it succeeded.
     """
     with compat.capture_interrupts(), stopped_when_asked(run_id, instance):
-        compat.execute_run(instance, run_id)
+        began = compat.execute_run(instance, run_id)
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished:
         # Nobody would find it: its process lives on.
         if run.status == dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run)
-        else:
+        elif began or run.status != dg.DagsterRunStatus.STARTED:  # else two daemons gave it out
             instance.report_run_failed(run, UNSAID)
     return run is not None and run.is_success
 

@@ -73,7 +73,7 @@ def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:
             encoder.card.name or encoder.name,
             encoder.sha256,
             encoder.card.licence or licence_of(encoder.name),
-            encoder.device,
+            encoder.runs_on,
         )
         for role, encoder in models.encoders().items()
     )

@@ -311,7 +311,7 @@ class _Run:
         stores = self.stores
         stores.ledger.verify()  # every line, from the first: commands look at the last ones only
         history = settle_ledger(stores, self.now, write=self.publish)
-        memory = LibraryMemories(stores.layout).recall(self.live.head_id)
+        memory = LibraryMemories(stores.layout, CODE_VERSION).recall(self.live.head_id)
         taken_up = None if self.whole else memory
         seen = looked_at(stores, None)
         frames = frames_known(taken_up, seen)
@@ -343,7 +343,7 @@ class _Run:
         generation = Generation(number, fingerprint, inputs.space, found.next_cluster_id)
         if self.publish:
             generation = self._published(inputs, given, found, fingerprint)
-        differs = self._differing(given, memory, found)
+        differs = self._differing(given, memory, found, inputs, seen)
         return self._told(generation, found.tables, inputs, given, differs=differs)
 
     def _inputs(
@@ -406,18 +406,35 @@ class _Run:
                 before, found.tables["person_assignments"], inputs.damaged.keys()
             ),
         )
-        LibraryMemories(stores.layout).keep(replace(found.memory, head_id=self.live.head_id))
+        memories = LibraryMemories(stores.layout, CODE_VERSION)
+        memories.keep(replace(found.memory, head_id=self.live.head_id))
         return generation
 
     def _differing(
-        self, given: Given, memory: LibraryMemory | None, found: Computed
+        self,
+        given: Given,
+        memory: LibraryMemory | None,
+        found: Computed,
+        inputs: LibraryInputs,
+        seen: Mapping[str, str],
     ) -> tuple[str, ...]:
-        """Tables that would have come out otherwise with what was remembered: none, ever."""
+        """Tables that would have come out otherwise with what was remembered: none, ever.
+
+        Asked of the videos that the whole computation read: not of one that came meanwhile, nor of
+        a damaged one, which is remembered as it was. Where one of them changed meanwhile, there is
+        nothing to compare.
+        """
         if memory is None or not self.compared:
             return ()
-        seen = looked_at(self.stores, None)
-        inputs = self._inputs(given.copies, given.history, memory, seen)
-        other = compute(self.stores, inputs, given, memory).tables
+        stores, head_id = self.stores, self.live.head_id
+        there = dict(inputs.rides.videos.select("video_id", "stamp").iter_rows())
+        now = looked_at(stores, head_id)
+        if any(now.get(video) != stamp for video, stamp in there.items()):
+            return ()
+        if head_id is not None and looked_at(stores, None) != seen:  # they are calibrated on, too
+            return ()
+        again = read_inputs(stores, given.copies, silent, head_id, (), memory, there)
+        other = compute(stores, again, given, memory).tables
         return tuple(name for name in other if not other[name].equals(found.tables[name]))
 
     def _told(

@@ -226,7 +226,7 @@ PLACES: Final[tuple[Place, ...]] = (
         "work under way",
         "record",
         ("progress",),
-        "batches of work, and what steps work on",
+        "batches of work, what steps work on, and what was last seen of tables and profiles",
         erase=_by("progress"),
     ),
     Place(
@@ -257,6 +257,7 @@ PLACES: Final[tuple[Place, ...]] = (
         "biometric",
         ("tables/.memory",),
         "templates of all tracks and who is like whom, so that one more ride is little work",
+        "embeddings_days",
         erase=_by("memory_of_library"),
     ),
     Place(

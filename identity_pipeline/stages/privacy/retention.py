@@ -249,7 +249,16 @@ def _removed(stores: LibraryStores, settings: Settings, layout: Layout, thing: T
         return _drop(inside(root, root / thing.name))
     if thing.kind == "embeddings":
         _forget_points(stores, settings, thing.name)
-    return sum(map(_drop, list(_paths(stores, layout, thing.kind, thing.name))))
+    gone = sum(map(_drop, list(_paths(stores, layout, thing.kind, thing.name))))
+    return gone + (_drop_memory(stores) if thing.kind == "embeddings" else 0)
+
+
+def _drop_memory(stores: LibraryStores) -> int:
+    """Removes what the last library left for the next: it has the vectors of every ride."""
+    if not stores.layout.library_memory.exists():
+        return 0
+    with stores.generations.computing():
+        return _drop(stores.layout.library_memory)
 
 
 def _forget_points(stores: LibraryStores, settings: Settings, video_id: str) -> None:

@@ -465,4 +465,10 @@ def _embed_both(
     if body_encoder is encoder:
         vectors = encoder.embed([*faces, *bodies])
         return vectors[: len(faces)], vectors[len(faces) :]
-    return encoder.embed(faces), body_encoder.embed(bodies)
+    return _never_alone(encoder, faces), _never_alone(body_encoder, bodies)
+
+
+def _never_alone(encoder: VisionEncoder, crops: Sequence[ImageBGR]) -> Matrix:
+    """Vectors of crops; a single one goes twice, as torch sums one by the number of its threads."""
+    shown = [*crops, *crops] if len(crops) == 1 else crops
+    return encoder.embed(shown)[: len(crops)]

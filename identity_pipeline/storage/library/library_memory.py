@@ -28,7 +28,7 @@ from identity_pipeline.storage.layout import Layout
 
 LOG = logging.getLogger(__name__)
 FORMAT: Final = "1"
-"""Raise it with every change of what is remembered, or of what it is computed with."""
+"""Raise it with every change of what is remembered."""
 NOTE: Final = "memory.json"
 STAYS: Final = 10
 """The small file is taken into the large one when it is more than this part of it."""
@@ -99,7 +99,7 @@ class _Note:
     """The note on the disk.
 
     Attributes:
-        format: see `FORMAT`.
+        format: see `FORMAT`, and the code that left it.
         head_id, space, calibrated_on: see `LibraryMemory`.
         least, floor: of the grouping; null without one.
         base_rows: of the large file.
@@ -137,9 +137,15 @@ def stamps(folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class LibraryMemories:
-    """Reads and writes the one memory of a data folder; one computation at a time."""
+    """Reads and writes the one memory of a data folder; one computation at a time.
+
+    Attributes:
+        layout: the data folder.
+        code: version of what computes; what another one left is not taken up.
+    """
 
     layout: Layout
+    code: str
 
     @property
     def folder(self) -> Path:
@@ -149,7 +155,7 @@ class LibraryMemories:
     def recall(self, head_id: str | None) -> LibraryMemory | None:
         """What is remembered in a space; None where there is nothing, or it is damaged."""
         note = small_files.recall(self.folder / NOTE, _Note)
-        if note is None or note.format != FORMAT or note.head_id != head_id:
+        if note is None or note.format != self._format or note.head_id != head_id:
             return None
         try:
             tables = {name: self._read(name, digest) for name, digest in note.files.items()}
@@ -165,7 +171,17 @@ class LibraryMemories:
             return None
 
     def keep(self, memory: LibraryMemory) -> None:
-        """Replaces what is remembered."""
+        """Replaces what is remembered, where it can be written: the library is in force already."""
+        try:
+            self._keep(memory)
+        except OSError as error:
+            LOG.warning(
+                "What the next computation of the library could take up cannot be written (%s): it "
+                "takes up what there was before.",
+                error,
+            )
+
+    def _keep(self, memory: LibraryMemory) -> None:
         note = small_files.recall(self.folder / NOTE, _Note)
         rides, base_rows = _split(memory.rides, note.base_rows if note else 0)
         later = rides.templates.filter(~_in_base(rides))
@@ -187,7 +203,7 @@ class LibraryMemories:
         """Puts files in force, and removes all others."""
         grouping = memory.grouping
         new = _Note(
-            FORMAT,
+            self._format,
             memory.head_id,
             memory.space,
             list(memory.calibrated_on),
@@ -202,12 +218,18 @@ class LibraryMemories:
             if path.name not in named:
                 path.unlink(missing_ok=True)
 
+    @property
+    def _format(self) -> str:
+        return f"{FORMAT}/{self.code}"
+
     def _path(self, name: str, digest: str) -> Path:
         return self.folder / f"{name}-{digest[:16]}.arrow"
 
     def _read(self, name: str, digest: str) -> pl.DataFrame:
-        data = self._path(name, digest).read_bytes()
+        path = self._path(name, digest)
+        data = path.read_bytes()
         if sha256(data).hexdigest() != digest:
+            small_files.discard(path)  # else what is kept next, if it is the same, would be this
             raise ValueError(f"{name} is not what was written")
         return pl.read_ipc(io.BytesIO(data))
 
@@ -281,7 +303,7 @@ def _grouping_of(tables: Mapping[str, pl.DataFrame], least: float, floor: float)
         Links(items.height, left, right, distance),
         least,
         floor,
-        items["root"].to_numpy().copy(),
+        items["root"].to_numpy(),
         items.select("low", "high").to_numpy(),
         tables["apart"].to_numpy(),
     )
