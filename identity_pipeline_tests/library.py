@@ -144,6 +144,7 @@ REBUILDABLE = (
     "tables/.generations/",
     "tables/.memory/",
     "tables/copy_keys.npz",
+    "tables/copy_keys_later.npz",
 )
 """Made anew from the rest, the folder's own, or told by the clock: a database, costs."""
 

@@ -186,8 +186,7 @@ class ModelSettings(Group):
         "Threads of each network on the CPU. 0: all cores, or where a worker may have others "
         "beside it (slots of the pool `gpu`), its share of them.",
         unit="threads",
-        source="measured on two cores: two processes with a thread each take a tenth less of the "
-        "processor than with two each",
+        source="design: threads of several videos that share the cores wait for each other",
         ge=0,
     )
     det_size: int = tunable(

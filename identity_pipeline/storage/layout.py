@@ -220,8 +220,13 @@ class Layout:
 
     @property
     def copy_keys(self) -> Path:
-        """What copies are found by, of all videos; made anew where it is gone."""
+        """What copies are found by, of most videos; made anew where it is gone."""
         return self.tables / "copy_keys.npz"
+
+    @property
+    def copy_keys_later(self) -> Path:
+        """The same of the videos that came since that file was written."""
+        return self.tables / "copy_keys_later.npz"
 
     @property
     def library_tables(self) -> Path:

@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.table import Table
 
 from identity_pipeline.core.video.copies import (
-    Keys,
     Look,
     are_copies,
     candidate_pairs,
     keys_of,
     likeness,
 )
+from identity_pipeline.core.video.key_table import Keys, KeyTable
 from identity_pipeline.settings import CopySettings
 from identity_pipeline.storage.video.copy_keys import read_keys, write_keys
 from identity_pipeline_tests.benchmarks.timing import measured
@@ -65,22 +65,21 @@ def main(videos: int) -> None:
         with measured() as sample:
             keys[name] = ("0" * 64, keys_of(look))
         making += sample.cpu
-    names = sorted(keys)
     with tempfile.TemporaryDirectory(prefix="bench-copies-") as folder:
         path = Path(folder) / "keys.npz"
-        write_keys(path, keys)
+        write_keys(path, KeyTable.of(keys))
         size = path.stat().st_size
         with measured() as reading:
             held = read_keys(path)
     with measured() as pairing:
-        pairs = candidate_pairs([held[name][1] for name in names])
+        pairs = candidate_pairs(held)
     found = set()
     judging = 0.0
     for pair in pairs:
-        one, other = (look_like(*made[names[i]]) for i in (pair.left, pair.right))
+        one, other = (look_like(*made[name]) for name in (pair.left, pair.right))
         with measured() as sample:
             if are_copies(likeness(one, other, pair.offsets_ms), one, other, CopySettings()):
-                found.add((names[pair.left], names[pair.right]))
+                found.add((pair.left, pair.right))
         judging += sample.cpu
     right = {(f"ride-{n:06d}", f"x-copy-{n:06d}") for n in copied}
     table = Table(title=f"Copies among {len(made):,} videos of two minutes", title_justify="left")

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from identity_pipeline.core.video.copies import Keys
+from identity_pipeline.core.video.key_table import Keys, KeyTable
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.storage.files import atomic
@@ -84,7 +84,7 @@ class LargeLibrary:
             rng = np.random.default_rng(ride)
             own = np.unique(rng.integers(0, 2**63, 256, dtype=np.uint64))
             keys[ride_id(ride)] = ride_id(ride), Keys(own, np.arange(len(own), dtype=np.float32))
-        write_keys(self.store.layout.copy_keys, keys)
+        write_keys(self.store.layout.copy_keys, KeyTable.of(keys))
 
     def write_decisions(self, people: int) -> int:
         """Names the people with most rides, by some tracks each; returns the events written."""

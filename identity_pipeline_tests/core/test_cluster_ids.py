@@ -14,7 +14,7 @@ from identity_pipeline.core.clustering.cluster_ids import (
     mean_pairwise_cosine,
     weighted_medoid,
 )
-from identity_pipeline.core.vectors import normalise
+from identity_pipeline.core.vectors import normalise, to_matrix
 from identity_pipeline_tests.core.builders import MODEST, plane
 
 LABELS = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=2), st.integers(-1, 4))
@@ -143,7 +143,8 @@ def test_clusters_are_described() -> None:
         }
     )
     of_key = {"t:a": 4, "t:b": 4, "t:c": 2, "t:d": None}
-    found = describe_clusters(tracks, of_key).to_dicts()
+    vectors = to_matrix(tracks["template"])
+    found = describe_clusters(tracks, vectors, of_key).to_dicts()
     assert found[0]["cluster_id"] == 2 and found[0]["confidence"] is None
     assert found[1] | {"confidence": None} == {
         "cluster_id": 4,
@@ -155,7 +156,8 @@ def test_clusters_are_described() -> None:
         "tracks": ["t:a", "t:b"],
     }
     assert found[1]["confidence"] == pytest.approx(0.5, abs=1e-6)
-    assert describe_clusters(tracks, {}).height == 0
-    assert describe_clusters(tracks.sample(fraction=1, shuffle=True, seed=1), of_key).equals(
-        describe_clusters(tracks, of_key)
+    assert describe_clusters(tracks, vectors, {}).height == 0
+    other = tracks.sample(fraction=1, shuffle=True, seed=1)
+    assert describe_clusters(other, to_matrix(other["template"]), of_key).equals(
+        describe_clusters(tracks, vectors, of_key)
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from identity_pipeline.core.video.copied_tracks import face_likeness, same_tracks
@@ -24,6 +28,7 @@ from identity_pipeline.core.video.copies import (
     look_of,
     representatives,
 )
+from identity_pipeline.core.video.key_table import Keys, KeyTable
 from identity_pipeline.settings import CopySettings
 
 SETTINGS = CopySettings()
@@ -57,9 +62,14 @@ def ride(
     return look_of(times, hashes)
 
 
+def table(keys: Sequence[Keys], first: int = 0) -> KeyTable:
+    """The keys of videos whose ids are their numbers."""
+    return KeyTable.of({f"{n:03d}": ("1", held) for n, held in enumerate(keys, first)})
+
+
 def judged(one: Look, other: Look) -> tuple[bool, Likeness]:
     """Whether two videos are found and judged to be copies."""
-    pairs = candidate_pairs([keys_of(one), keys_of(other)])
+    pairs = candidate_pairs(table([keys_of(one), keys_of(other)]))
     if not pairs:
         return False, Likeness(0.0, 0.0, 0.0)
     found = likeness(one, other, pairs[0].offsets_ms)
@@ -110,25 +120,47 @@ def test_flat_frames_have_no_hash_and_alike_darkness_is_no_copy() -> None:
 def test_keys_are_bounded_and_scenery_that_all_share_leads_to_no_pair() -> None:
     assert len(keys_of(ride(1, seconds=60)).key) == KEYS
     empty = keys_of(ride(1, riders=False))
-    assert candidate_pairs([empty] * (COMMON_TO + 1)) == []
-    assert len(candidate_pairs([empty] * 3)) == 3
-    assert candidate_pairs([]) == []
+    assert candidate_pairs(table([empty] * (COMMON_TO + 1))) == []
+    assert len(candidate_pairs(table([empty] * 3))) == 3
+    assert candidate_pairs(table([])) == []
 
 
 def test_many_rides_of_one_track_and_the_copies_among_them() -> None:
     rides = [ride(seed, noise=0.01) for seed in range(30)]
     rides += [ride(seed, noise=0.02, start=1.5, seconds=9.0) for seed in (3, 11)]
-    found = [
-        (pair.left, pair.right)
-        for pair in candidate_pairs([keys_of(look) for look in rides])
-        if are_copies(
-            likeness(rides[pair.left], rides[pair.right], pair.offsets_ms),
-            rides[pair.left],
-            rides[pair.right],
-            SETTINGS,
-        )
-    ]
+    found = []
+    for pair in candidate_pairs(table([keys_of(look) for look in rides])):
+        left, right = int(pair.left), int(pair.right)
+        alike = likeness(rides[left], rides[right], pair.offsets_ms)
+        if are_copies(alike, rides[left], rides[right], SETTINGS):
+            found.append((left, right))
     assert found == [(3, 30), (11, 31)]
+
+
+def some_keys(values: list[int], late: int) -> Keys:
+    key = np.unique(np.array(values, np.uint64))
+    return Keys(key, ((key % 7) * 100 + 100 * late).astype(np.float32))
+
+
+VIDEO = st.builds(
+    some_keys, st.lists(st.integers(0, 60), max_size=30), st.integers(0, 3)
+)  # so many keys are shared that some are of more videos than lead to a pair
+
+
+@given(st.lists(VIDEO, min_size=1, max_size=45), st.data())
+@settings(max_examples=40)
+def test_keys_merged_in_lead_to_the_pairs_of_all_keys_at_once(
+    videos: list[Keys], data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(videos)))
+    gone = data.draw(st.sets(st.integers(0, len(videos) - 1)))
+    kept = {f"{n:03d}": "1" for n in range(len(videos)) if n not in gone}
+    whole = KeyTable.of({name: ("1", videos[int(name)]) for name in kept})
+    for one, other in ((0, 1), (1, 0)):
+        parts = table(videos[:cut]), table(videos[cut:], cut)
+        merged = parts[one].kept(kept).merged(parts[other]).kept(kept)
+        assert merged.versions == kept
+        assert candidate_pairs(merged) == candidate_pairs(whole)
 
 
 def link(left: str, right: str) -> Link:

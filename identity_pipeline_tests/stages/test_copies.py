@@ -24,6 +24,7 @@ from identity_pipeline.stages.library.copies import find_copies
 from identity_pipeline.stages.planning.video_list import VideoList
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.video.copy_keys import read_keys
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import TABLES
@@ -252,8 +253,20 @@ def test_what_was_read_once_is_not_read_again(
     copy = copy_in(root, store)
     table = find_copies(store, history, CopySettings())
     assert read.count(copy) == 2 and set(read) == {copy, video_id(store, "ride-a")}
-    store.layout.copy_keys.write_bytes(b"damaged")
-    assert find_copies(store, history, CopySettings()).equals(table)
+    for file in (store.layout.copy_keys, store.layout.copy_keys_later):
+        file.write_bytes(b"damaged")
+        assert find_copies(store, history, CopySettings()).equals(table)
+    monkeypatch.setattr(stage, "LEAST", 0)  # so the small file of keys is taken into the large one
+    store.layout.copy_keys_later.unlink()
+    for videos_looked_at in (7, 2, 2):
+        read.clear()
+        assert find_copies(store, history, CopySettings()).equals(table)
+        assert len(read) == videos_looked_at
+    for asset in ("frames", "track_templates"):
+        store.layout.table(asset, copy).unlink()
+        store.layout.manifest(asset, copy).unlink()
+    assert find_copies(store, history, CopySettings()).height == 0
+    assert copy not in read_keys(store.layout.copy_keys).versions
 
 
 def test_a_damaged_table_of_one_video_is_no_copy_and_hides_no_other(
@@ -262,7 +275,8 @@ def test_a_damaged_table_of_one_video_is_no_copy_and_hides_no_other(
     copy = copy_in(root, store)
     damaged = store.layout.table("frames", video_id(store, "ride-d"))
     damaged.write_bytes(damaged.read_bytes()[:100])
-    store.layout.copy_keys.unlink()
+    store.layout.copy_keys.unlink(missing_ok=True)
+    store.layout.copy_keys_later.unlink(missing_ok=True)
     history = LedgerStore(store.layout).history()
     assert find_copies(store, history, CopySettings())["video_id"].to_list() == [copy]
     later = store.layout.table("frames", copy)  # damaged after its keys were noted

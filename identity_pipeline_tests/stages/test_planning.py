@@ -284,7 +284,8 @@ def test_a_running_step_is_in_flight_and_a_dead_one_is_interrupted(fresh: Small)
 
 
 def test_a_run_between_two_steps_is_running_and_one_that_died_there_is_not(fresh: Small) -> None:
-    live, run = Heartbeats(fresh.store.layout), RunFact("run-1", "started")
+    live = Heartbeats(fresh.store.layout)
+    run = RunFact("run-1", "started", time.time() - 90)
     step = Heartbeat("run-1", "ride_video", fresh.video, time.time(), ended=True)
     live.put(step)
     assert states(fresh.whole(run))["ride_video"] is State.RUNNING

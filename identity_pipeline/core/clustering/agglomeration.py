@@ -121,12 +121,17 @@ def _parts(
     component = connected_components(graph, directed=False)[1]
     order = np.argsort(component, kind="stable")
     edge_order = np.argsort(component[edges[:, 0]], kind="stable")
-    numbers = np.arange(int(component.max()) + 1)
-    cuts = np.searchsorted(component[order], numbers[1:])
-    edge_cuts = np.searchsorted(component[edges[edge_order, 0]], numbers[1:])
-    atoms = np.split(order, cuts)
-    parts = np.split(edges[edge_order], edge_cuts)
-    return [(a, e) for a, e in zip(atoms, parts, strict=True) if len(e)]
+    of_atom, of_edge = component[order], component[edges[edge_order, 0]]
+    linked = np.unique(of_edge)
+    cuts = [
+        np.searchsorted(of, linked, side).tolist()
+        for of in (of_atom, of_edge)
+        for side in ("left", "right")
+    ]
+    return [
+        (order[start:end], edges[edge_order[first:last]])
+        for start, end, first, last in zip(*cuts, strict=True)
+    ]
 
 
 class _Groups:

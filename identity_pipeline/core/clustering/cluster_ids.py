@@ -6,7 +6,6 @@ most of its tracks with; all others get ids that were never given before.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from identity_pipeline.core.vectors import Matrix, check_unit, to_matrix
+from identity_pipeline.core.vectors import Matrix
 from identity_pipeline.tables import TABLES
 
 TIE_DECIMALS = 9
@@ -109,7 +108,7 @@ def _matched(
     overlaps = {
         (row[old], column[group]): jaccard
         for (old, group), jaccard in _jaccard(previous, labels).items()
-        if old is not None and group >= 0 and jaccard >= least
+        if jaccard >= least
     }
     if not overlaps:
         return {}
@@ -119,16 +118,19 @@ def _matched(
 
 def _jaccard(
     previous: Mapping[str, int | None], labels: Mapping[str, int]
-) -> dict[tuple[int | None, int], float]:
+) -> dict[tuple[int, int], float]:
     """Jaccard index of each old id with each group, over the tracks that both runs know."""
     both = labels.keys() & previous.keys()
-    shared = Counter((previous[k], labels[k]) for k in both)
-    old_size = Counter(previous[k] for k in both)
-    new_size = Counter(labels[k] for k in both)
-    return {
-        (old, group): count / (old_size[old] + new_size[group] - count)
-        for (old, group), count in shared.items()
-    }
+    # From 1, so that noise is 0.
+    old = np.array([-1 if (i := previous[k]) is None else i for k in both], dtype=np.int64) + 1
+    new = np.array([labels[k] for k in both], dtype=np.int64) + 1
+    of_old, of_new = np.bincount(old), np.bincount(new)
+    pair, shared = np.unique(old * len(of_new) + new, return_counts=True)
+    one, other = np.divmod(pair, max(1, len(of_new)))
+    index = shared / (of_old[one] + of_new[other] - shared)
+    grouped = (one > 0) & (other > 0)
+    rows = (column[grouped].tolist() for column in (one - 1, other - 1, index))
+    return {(i, group): overlap for i, group, overlap in zip(*rows, strict=True)}
 
 
 def _best_pairs(
@@ -192,11 +194,14 @@ def weighted_medoid(vectors: NDArray[np.floating], quality: NDArray[np.floating]
     return int(np.lexsort((np.arange(len(weights)), -weights, -closeness))[0])
 
 
-def describe_clusters(tracks: pl.DataFrame, of_key: Mapping[str, int | None]) -> pl.DataFrame:
+def describe_clusters(
+    tracks: pl.DataFrame, vectors: Matrix, of_key: Mapping[str, int | None]
+) -> pl.DataFrame:
     """One row per cluster, sorted by id: the columns of `unknown_clusters`.
 
     Args:
-        tracks: track templates (track_key, video_id, face_count, quality, template), in any order.
+        tracks: track templates (track_key, video_id, face_count, quality), in any order.
+        vectors: (N, D) the unit vectors of these tracks.
         of_key: cluster id of each track that is to be described; None is noise.
 
     Returns:
@@ -204,21 +209,23 @@ def describe_clusters(tracks: pl.DataFrame, of_key: Mapping[str, int | None]) ->
         null for one track), representative (track_key of the weighted medoid), tracks (sorted).
     """
     members = (
-        tracks.with_columns(
-            cluster_id=pl.Series([of_key.get(k) for k in tracks["track_key"]], dtype=pl.Int64)
+        tracks.select("track_key", "video_id", "face_count", "quality")
+        .with_columns(
+            cluster_id=pl.Series([of_key.get(k) for k in tracks["track_key"]], dtype=pl.Int64),
+            row=pl.int_range(pl.len()),
         )
         .filter(pl.col("cluster_id").is_not_null())
         .sort("cluster_id", "track_key")
     )
     if not members.height:
         return pl.DataFrame(schema=TABLES["unknown_clusters"])
-    vectors: Matrix = check_unit(to_matrix(members["template"]), "template")
+    row = members["row"].to_numpy()
     quality = members["quality"].to_numpy()
     keys = members["track_key"].to_list()
     starts = np.flatnonzero(np.diff(members["cluster_id"].to_numpy(), prepend=-1)).tolist()
     confidence, representative = [], []
     for start, end in pairwise([*starts, members.height]):
-        own = vectors[start:end]
+        own = vectors[row[start:end]]
         confidence.append(mean_pairwise_cosine(own))
         representative.append(keys[start + weighted_medoid(own, quality[start:end])])
     return (

@@ -146,6 +146,7 @@ def person_references(
     own = templates.filter(pl.col("track_key").is_in(sorted(confirmed))).sort("track_key")
     matrix = template_matrix(own)
     people = [confirmed[key] for key in own["track_key"].to_list()]
+    own = own.select("track_key", "quality", "space")
     rows: list[dict[str, Any]] = []
     for person in sorted(set(people)):
         members = [i for i, p in enumerate(people) if p == person]

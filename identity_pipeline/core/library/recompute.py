@@ -29,6 +29,7 @@ from identity_pipeline.core.matching.gallery import gallery_of
 from identity_pipeline.core.matching.no_laxer import no_laxer, stranger_pairs
 from identity_pipeline.core.matching.templates import in_order, template_matrix
 from identity_pipeline.core.matching.thresholds import Thresholds, least_of, thresholds_of
+from identity_pipeline.core.vectors import Matrix
 from identity_pipeline.settings import Settings
 from identity_pipeline.tables import TABLES, empty
 
@@ -149,13 +150,15 @@ def build_library(
         next_id, grouping = before.next_cluster_id, None
     else:
         thresholds = template_thresholds(calibration, templates["space"][0], settings)
+        vectors = template_matrix(templates)
+        gallery = gallery_of(references)
         assignments = assign(
-            templates, gallery_of(references), thresholds, human.decisions, settings.match, beside
+            templates, gallery, thresholds, human.decisions, settings.match, beside, vectors
         )
         floor, method = merge_floor(thresholds, templates.height, settings)
         apart = [*beside, *human.apart]
         assignments, clusters, next_id, grouping = _group(
-            assignments, templates, apart, before, floor, settings, grouped
+            assignments, templates, vectors, apart, before, floor, settings, grouped
         )
         tables = {"calibration": calibration, "person_assignments": assignments}
     suggestions = build_suggestions(
@@ -270,6 +273,7 @@ def merge_floor(thresholds: Thresholds, tracks: int, settings: Settings) -> tupl
 def _group(
     assignments: pl.DataFrame,
     templates: pl.DataFrame,
+    vectors: Matrix,
     apart: Collection[Pair],
     before: Before,
     floor: float,
@@ -278,8 +282,8 @@ def _group(
 ) -> tuple[pl.DataFrame, pl.DataFrame, int, Grouping | None]:
     """Assignments with clusters, the table `unknown_clusters`, the next id, and the grouping."""
     state = assignments["state"].is_in(GROUPED)  # in the order of the templates: both by key
-    rest = templates.filter(state)
-    keys, matrix = rest["track_key"].to_list(), template_matrix(rest)
+    rest, matrix = templates.drop("template").filter(state), vectors[state.to_numpy()]
+    keys = rest["track_key"].to_list()
     if settings.cluster.method == "agglomerative":
         last = (grouped.grouping, grouped.changed) if grouped else (None, ())
         labels, grouping = regroup(keys, matrix, floor, settings.cluster, apart, *last)
@@ -292,7 +296,7 @@ def _group(
         before.next_cluster_id,
         settings.cluster.carry_jaccard,
     )
-    clusters = describe_clusters(rest, carried.of_key)
+    clusters = describe_clusters(rest, matrix, carried.of_key)
     best = dict(templates.select("track_key", "best_face_id").iter_rows())
     return _placed(assignments, carried.of_key, best), clusters, carried.next_id, grouping
 

@@ -69,6 +69,7 @@ def assign(
     decisions: Decisions,
     settings: MatchSettings,
     beside: Collection[tuple[str, str]] | None = None,
+    vectors: Matrix | None = None,
 ) -> pl.DataFrame:
     """The table `PERSON_ASSIGNMENTS`, one row per template, sorted by track.
 
@@ -81,6 +82,7 @@ def assign(
         decisions: what humans have said.
         settings: margin, regrowth.
         beside: pairs of tracks that share a frame, where they are known already.
+        vectors: (N, D) the templates by track, where they are a matrix already.
 
     Raises:
         SpaceMismatchError: templates, gallery and thresholds are not of one space.
@@ -91,7 +93,10 @@ def assign(
     spaces = [s for s in (gallery.space,) if s is not None]
     same_space(ordered["space"][0], thresholds.space, *spaces)
     pairs = shared_frame_pairs(ordered) if beside is None else beside
-    matching = _Matching(ordered, gallery, thresholds, decisions, settings, pairs)
+    if vectors is None:
+        vectors = template_matrix(ordered)
+    keys = ordered["track_key"].to_list()
+    matching = _Matching(keys, vectors, gallery, thresholds, decisions, settings, pairs)
     base = ordered.select("track_key", "video_id", "track_id", "rider")
     found = matching.solve()
     return base.with_columns(found.columns).select(
@@ -186,14 +191,15 @@ class _Matching:
 
     def __init__(
         self,
-        templates: pl.DataFrame,
+        keys: list[str],
+        vectors: Matrix,
         gallery: Gallery,
         thresholds: Thresholds,
         decisions: Decisions,
         settings: MatchSettings,
         beside: Collection[tuple[str, str]],
     ) -> None:
-        self.keys: list[str] = templates["track_key"].to_list()
+        self.keys = keys
         self.gallery, self.decisions, self.settings = gallery, decisions, settings
         self.unproven = thresholds.unproven is not None
         self.row_of = {key: row for row, key in enumerate(self.keys)}
@@ -208,7 +214,7 @@ class _Matching:
         self.references: Matrix = np.zeros((len(self.keys), 0), dtype=np.float32)
         self.scores = self.references
         if number:
-            self.references = gallery.reference_scores(template_matrix(templates), self.keys)
+            self.references = gallery.reference_scores(vectors, keys)
             self.scores = gallery.person_scores(self.references)
         self.place = {person: i for i, person in enumerate(gallery.people)}
         self.free = self.scores.copy()  # without the people that are ruled out

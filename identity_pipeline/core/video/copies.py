@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from identity_pipeline.core.video.key_table import Keys, KeyTable
 from identity_pipeline.settings import CopySettings
 
 ROWS: Final = 9
@@ -93,18 +94,6 @@ def look_of(time_ms: Sequence[float], hashes: Sequence[bytes | None]) -> Look:
     return Look(times[kept] - (times[0] if len(times) else 0.0), words[:, :2], words[:, 2:])
 
 
-class Keys(NamedTuple):
-    """What pairs are found by: some parts of hashes and when they are seen.
-
-    Attributes:
-        key: (n,) `uint64`, ascending, each once.
-        time_ms: (n,) when it is first seen.
-    """
-
-    key: NDArray[np.uint64]
-    time_ms: NDArray[np.float32]
-
-
 def keys_of(look: Look) -> Keys:
     """Up to `KEYS` parts of a video's hashes, chosen by their values alone.
 
@@ -128,39 +117,35 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 class Candidate(NamedTuple):
-    """Two videos, by their place in a list, that may be copies.
+    """Two videos that may be copies.
 
     Attributes:
-        left, right: places, left < right.
+        left, right: their ids, left < right.
         offsets_ms: what to add to the time of `right`, the most likely first.
     """
 
-    left: int
-    right: int
+    left: str
+    right: str
     offsets_ms: tuple[float, ...]
 
 
-def candidate_pairs(keys: Sequence[Keys]) -> list[Candidate]:
+def candidate_pairs(keys: KeyTable) -> list[Candidate]:
     """Pairs of videos that share keys which few videos have, at one shift in time.
 
     The work grows with the number of keys, not with the number of pairs of videos.
     """
-    if not keys:
-        return []
-    key = np.concatenate([k.key for k in keys])
-    video = np.repeat(np.arange(len(keys)), [len(k.key) for k in keys])
-    step = np.round(np.concatenate([k.time_ms for k in keys]) / STEP_MS).astype(np.int64)
-    order = np.lexsort((video, key))
-    key, video, step = key[order], video[order], step[order]
-    starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.empty(0, int)
-    sizes = np.diff(np.r_[starts, len(key)])
+    keys = keys.in_order()
+    videos = list(keys.versions)
+    starts, sizes = _shared(keys.key)
     parts = []
-    for size in np.unique(sizes[(sizes >= 2) & (sizes <= COMMON_TO)]).tolist():
+    for size in np.unique(sizes[sizes <= COMMON_TO]).tolist():
         at = starts[sizes == size][:, None] + np.arange(size)
+        at = np.take_along_axis(at, np.argsort(keys.video[at], axis=1), axis=1)
+        video = keys.video[at].astype(np.int64)
+        step = np.round(keys.time_ms[at] / STEP_MS).astype(np.int64)
         i, j = np.triu_indices(size, 1)
-        pair = video[at[:, i]] * len(keys) + video[at[:, j]]
-        shift = step[at[:, i]] - step[at[:, j]]
-        parts.append((pair * SHIFTS + shift + SHIFTS // 2).ravel())
+        pair = video[:, i] * len(videos) + video[:, j]
+        parts.append((pair * SHIFTS + step[:, i] - step[:, j] + SHIFTS // 2).ravel())
     if not parts:
         return []
     said, votes = np.unique(np.concatenate(parts), return_counts=True)
@@ -174,9 +159,17 @@ def candidate_pairs(keys: Sequence[Keys]) -> list[Candidate]:
     for start, end in zip(first[best >= VOTES].tolist(), ends[best >= VOTES].tolist(), strict=True):
         by_votes = np.lexsort((np.abs(shift[start:end]), -votes[start:end]))[:OFFSETS_TRIED]
         offsets = (STEP_MS * float(shift[start + k]) for k in by_votes.tolist())
-        left, right = divmod(int(pair[start]), len(keys))
-        found.append(Candidate(left, right, tuple(dict.fromkeys((*offsets, 0.0)))))
+        left, right = divmod(int(pair[start]), len(videos))
+        shifts = tuple(dict.fromkeys((*offsets, 0.0)))
+        found.append(Candidate(videos[left], videos[right], shifts))
     return found
+
+
+def _shared(key: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each key that is there more than once begins among ascending ones, and how often."""
+    again = np.flatnonzero(key[1:] == key[:-1])
+    first = np.flatnonzero(np.diff(again, prepend=-2) > 1)
+    return again[first], np.diff(np.r_[first, len(again)]) + 1
 
 
 class Likeness(NamedTuple):

@@ -9,7 +9,7 @@ there: a video that goes takes nothing with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,7 +17,6 @@ import polars as pl
 
 from identity_pipeline.core.video.copied_tracks import CORNERS, face_likeness, same_tracks
 from identity_pipeline.core.video.copies import (
-    Keys,
     Link,
     Look,
     Size,
@@ -28,6 +27,7 @@ from identity_pipeline.core.video.copies import (
     look_of,
     representatives,
 )
+from identity_pipeline.core.video.key_table import Keys, KeyTable
 from identity_pipeline.ledger import subjects
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.settings import CopySettings
@@ -40,6 +40,10 @@ from identity_pipeline.tables import TABLES
 
 LOOKS_HELD = 64
 """Videos whose hashes are held in memory while pairs are judged."""
+STAYS = 10
+"""The small file of keys is taken into the large one when it is more than this part of it."""
+LEAST = 1 << 16
+"""Keys up to which the small file is let alone."""
 
 
 def find_copies(
@@ -84,18 +88,17 @@ def find_copies(
 
 
 def _links(
-    store: TableStore, keys: Mapping[str, Keys], look: Callable[[str], Look], settings: CopySettings
+    store: TableStore, keys: KeyTable, look: Callable[[str], Look], settings: CopySettings
 ) -> Iterator[Link]:
     """Pairs of videos that are copies of each other."""
-    videos = sorted(keys)
-    for pair in candidate_pairs([keys[video] for video in videos]):
-        left, right = videos[pair.left], videos[pair.right]
+    for pair in candidate_pairs(keys):
+        left, right = pair.left, pair.right
         if not _comparable(store, left, right):
             continue
         try:
             one, other = look(left), look(right)
         except (MissingTableError, DamagedTableError):
-            continue  # as in `_keys`
+            continue  # as in `_looked_at`
         link = Link(left, right, likeness(one, other, pair.offsets_ms))
         if not are_copies(link.found, one, other, settings):
             continue
@@ -140,34 +143,47 @@ def _row(
     )
 
 
-def _keys(store: TableStore, write: bool, versions: Mapping[str, str]) -> dict[str, Keys]:
-    path = store.layout.copy_keys
-    known = read_keys(path)
-    current: dict[str, tuple[str, Keys]] = {}
+def _keys(store: TableStore, write: bool, versions: Mapping[str, str]) -> KeyTable:
+    """The keys of all videos that can be read; only those of new ones are made."""
+    layout = store.layout
+    large, small = read_keys(layout.copy_keys), read_keys(layout.copy_keys_later)
+    current, read = _looked_at(store, versions, (large.versions, small.versions))
+    stays = large.kept(current)
+    # A video is in both files where the last run ended between them.
+    here = {video: now for video, now in current.items() if video not in stays.versions}
+    later = small.kept(here)
+    came = later.merged(KeyTable.of(read))
+    every = stays.merged(came)
+    if write and (stays is not large or len(came.key) > max(LEAST, len(large.key) // STAYS)):
+        write_keys(layout.copy_keys, every)
+        layout.copy_keys_later.unlink(missing_ok=True)
+    elif write and (read or later is not small):
+        write_keys(layout.copy_keys_later, came)
+    return every
+
+
+def _looked_at(
+    store: TableStore, versions: Mapping[str, str], held: Collection[Mapping[str, str]]
+) -> tuple[dict[str, str], dict[str, tuple[str, Keys]]]:
+    """What is noted of the frames of each video that can be read, and the keys that none holds."""
+    current, read = {}, {}
     for video_id in sorted(store.videos_noted("frames")):
         now = versions[video_id] if video_id in versions else _version(store, video_id)
         if not now:
             continue
-        version, held = known.get(video_id, ("", None))
-        if held is None or version != now:
+        if all(known.get(video_id) != now for known in held):
             try:
-                held = keys_of(look_of_video(store, video_id))
+                read[video_id] = now, keys_of(look_of_video(store, video_id))
             except (MissingTableError, DamagedTableError):
                 continue  # a failure of its own, told where the video is run or shown
-        current[video_id] = (now, held)
-    if write and _versions(known) != _versions(current):
-        write_keys(path, current)
-    return {video_id: held for video_id, (_, held) in current.items()}
+        current[video_id] = now
+    return current, read
 
 
 def _version(store: TableStore, video_id: str) -> str:
     """Data version of a video's frames; empty where none is noted."""
     noted = store.noted("frames", video_id)
     return noted.data_version if noted else ""
-
-
-def _versions(keys: Mapping[str, tuple[str, Keys]]) -> dict[str, str]:
-    return {video_id: version for video_id, (version, _) in keys.items()}
 
 
 def look_of_video(store: TableStore, video_id: str) -> Look:

@@ -257,7 +257,8 @@ def _between_steps(sources: Sources, video_id: str, step: str | None) -> dict[st
     last = sources.between.get(video_id)
     if last is None or step is None:
         return {}
-    if sources.runs.get(video_id) != RunFact(last.run_id, "started"):
+    run = sources.runs.get(video_id)
+    if run is None or (run.run_id, run.status) != (last.run_id, "started"):
         return {}
     return {step: replace(last, step=step, unit="", done=0, total=None, ended=False)}
 

@@ -165,7 +165,7 @@ def tables_of(assets: Iterable[str]) -> Callable[[Erasing], list[Removed]]:
             for path in (layout.table, layout.manifest, layout.made_of)
         ]
         if place == "tables":
-            paths.append(layout.copy_keys)
+            paths += [layout.copy_keys, layout.copy_keys_later]
         return _told(_gone(place, "biometric", paths))
 
     return erase

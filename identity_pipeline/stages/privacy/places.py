@@ -174,7 +174,10 @@ PLACES: Final[tuple[Place, ...]] = (
     Place(
         "tables",
         "biometric",
-        (*(f"tables/{asset}" for asset in _TABLES), "tables/copy_keys.npz"),
+        (
+            *(f"tables/{asset}" for asset in _TABLES),
+            *("tables/copy_keys.npz", "tables/copy_keys_later.npz"),
+        ),
         "what was measured of each face, and what was chosen of them",
         "embeddings_days",
         _MEASURED,

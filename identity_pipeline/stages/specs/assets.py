@@ -372,6 +372,7 @@ _ENTRIES: Final = (
         kept=Kept.EXPORT,
         shows_names=True,
         cost=Cost(40),
+        pool=GPU,  # the exported pictures are looked at again
     ),
     _sets(
         key="frame_ledger",
