@@ -39,7 +39,7 @@ CODE = {
     "forgetting.py",
 }
 """Modules that decide what events amount to."""
-CODE_OF_VERSION = {5: "0dea693a542ba57c38f39cdcad4b2f5a9abdb9aa4a238648d4e25bff694054b6"}
+CODE_OF_VERSION = {5: "41c5da0d783fbb1259e63e8c666b0ce86b0f7f486e42d6d349429bb227e8349c"}
 
 
 @pytest.fixture
