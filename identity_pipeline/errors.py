@@ -104,6 +104,11 @@ def system_words(error: OSError) -> str:
     return f"{where}{words}."
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, in a line."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def _is_path(name: object) -> bool:
     """Whether the system said which file; some callers pass a descriptor."""
     return isinstance(name, (str, bytes)) and bool(name)

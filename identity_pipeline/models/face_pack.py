@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.geometry import Box, face_crop_box, without_nested
 from identity_pipeline.core.vectors import Matrix, normalise
-from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.errors import IdentityPipelineError, first_line
 from identity_pipeline.media.crops import ImageBGR, Region
 from identity_pipeline.models import scrfd
 from identity_pipeline.models.cards import ModelCardError, read_card
@@ -38,7 +38,6 @@ from identity_pipeline.models.faster import (
     faces_on_photographs,
     faster_detector,
     faster_recogniser,
-    first_line,
 )
 from identity_pipeline.models.packs import FacePackError, pack_folder
 from identity_pipeline.models.processor import at_once, net_to_open

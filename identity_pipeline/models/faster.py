@@ -11,29 +11,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.core.vectors import normalise
+from identity_pipeline.errors import first_line
 from identity_pipeline.media.crops import ImageBGR, align
 from identity_pipeline.models import scrfd
 from identity_pipeline.models.device import CUDA, TENSORRT, Runner
 from identity_pipeline.models.picture_net import Colours, PictureNet, given_pictures, halved
+from identity_pipeline.models.self_check import LEAST_COSINE, least_cosine, photographs
 from identity_pipeline.settings import ModelSettings
 
 if TYPE_CHECKING:
     import onnx
 
-PHOTOS: Final = Path(__file__).parents[1] / "bundled" / "photos"
-LEAST_COSINE: Final = 0.999
-"""Of two vectors of one face."""
 LEAST_OVERLAP: Final = 0.95
 """IoU of two boxes of one face."""
 MOST_SCORE: Final = 0.02
@@ -44,13 +41,6 @@ log = logging.getLogger(__name__)
 
 class NotTheSameError(ValueError):
     """A rewritten network says something else, or runs elsewhere; the message says what."""
-
-
-@cache
-def photographs() -> tuple[ImageBGR, ...]:
-    """The bundled photographs of people, on which networks are compared."""
-    paths = sorted(PHOTOS.glob("*/*.jpg"))
-    return tuple(np.asarray(cv2.imread(str(path)), np.uint8) for path in paths)
 
 
 def faces_on_photographs(detector: Any, score_min: float) -> list[ImageBGR]:
@@ -179,11 +169,6 @@ def _first_that_holds(
     return Faster(note="; ".join(["plain", *said]))
 
 
-def first_line(error: Exception) -> str:
-    """What an error says, in a line."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
 def _rewritten(
     graph: onnx.ModelProto, model: Any, batch: int, runner: Runner, *, half: bool
 ) -> PictureNet:
@@ -235,9 +220,8 @@ def _same_vectors(model: Any, net: PictureNet, faces: list[ImageBGR]) -> None:
     if not faces:
         raise NotTheSameError("no face is found on the bundled photographs to compare with")
     plain = np.concatenate([model.get_feat([face]) for face in faces])
-    cosines = (normalise(plain) * normalise(net.over(faces))).sum(axis=1)
-    if not float(cosines.min()) >= LEAST_COSINE:  # also where a number is none
+    cosine = least_cosine(normalise(plain), normalise(net.over(faces)))
+    if not cosine >= LEAST_COSINE:  # also where a number is none
         raise NotTheSameError(
-            f"the vectors of a face have a cosine of {float(cosines.min()):.4f}, and must have "
-            f"{LEAST_COSINE}"
+            f"the vectors of a face have a cosine of {cosine:.4f}, and must have {LEAST_COSINE}"
         )

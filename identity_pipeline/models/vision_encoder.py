@@ -21,6 +21,7 @@ from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.crops import VISION_PX, ImageBGR
 from identity_pipeline.models.cards import ModelCardError, read_card
 from identity_pipeline.models.device import set_torch_threads, torch_device
+from identity_pipeline.models.self_check import LEAST_COSINE, least_cosine
 from identity_pipeline.models.spaces import EmbeddingSpace
 from identity_pipeline.models.vision_families import (
     CONFIG,
@@ -31,12 +32,7 @@ from identity_pipeline.models.vision_families import (
     open_network,
     preprocessing_of,
 )
-from identity_pipeline.models.vision_precision import (
-    LEAST_COSINE,
-    Precision,
-    least_cosine,
-    sample_pictures,
-)
+from identity_pipeline.models.vision_precision import Precision, sample_pictures
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline.storage.files.hashing import sha256_of_file
 

@@ -9,36 +9,26 @@ token they are no faster than bfloat16, scaled for a batch a vector depends on i
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
 
-from identity_pipeline.core.vectors import Matrix
 from identity_pipeline.media.crops import VISION_PX, ImageBGR
+from identity_pipeline.models.self_check import photographs
 
 Precision = Literal["full", "bf16"]
-LEAST_COSINE: Final = 0.999
-"""Of a picture's vector to the one of full precision."""
-PHOTOS: Final = Path(__file__).parents[1] / "bundled" / "photos"
 
 
 @cache
 def sample_pictures() -> tuple[ImageBGR, ...]:
     """The middle squares of a bundled photograph of each person, (224, 224, 3)."""
-    return tuple(_square(path) for path in sorted(PHOTOS.glob("*/1_*.jpg")))
+    return tuple(map(_square, photographs("1_*")))
 
 
-def _square(path: Path) -> ImageBGR:
-    photo = np.asarray(cv2.imread(str(path)), np.uint8)
+def _square(photo: ImageBGR) -> ImageBGR:
     side = min(photo.shape[:2])
     top, left = ((length - side) // 2 for length in photo.shape[:2])
     middle = photo[top : top + side, left : left + side]
     small = cv2.resize(middle, (VISION_PX, VISION_PX), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.uint8)
-
-
-def least_cosine(one: Matrix, other: Matrix) -> float:
-    """The least cosine of the rows of two (N, D) matrices of unit vectors; NaN where one is NaN."""
-    return float(np.einsum("ij,ij->i", one, other).min())

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
 
+from identity_pipeline.models.self_check import least_cosine
 from identity_pipeline.models.vision_encoder import VisionEncoder
-from identity_pipeline.models.vision_precision import least_cosine, sample_pictures
+from identity_pipeline.models.vision_precision import sample_pictures
 from identity_pipeline.settings import ModelSettings
 
 WORTH: Final = 1.25

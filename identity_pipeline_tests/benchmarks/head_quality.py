@@ -32,13 +32,12 @@ from identity_pipeline.core.heads.training_set import (
 from identity_pipeline.core.vectors import check_unit
 from identity_pipeline.ledger import subjects
 from identity_pipeline.settings import Settings, TrainSettings, load_settings
-from identity_pipeline.stages.library.copies_in_force import copies_in_force
-from identity_pipeline.stages.library.recompute import read_templates
 from identity_pipeline.stages.library.spaces import read_video
 from identity_pipeline.stages.library.statistics import true_people
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline_tests.library_tables import read_templates
 
 PEOPLE_PER_ROUND = 10
 FLOOR = Settings().match.template_weight_floor
@@ -47,11 +46,7 @@ console = Console(width=170)
 
 def labelled(store: TableStore, truth: Mapping[str, str], settings: TrainSettings) -> pl.DataFrame:
     """The table `training_set` if every track of the library had its true name."""
-    keys = set(
-        read_templates(LibraryStores.of(store), copies_in_force(LibraryStores.of(store))).templates[
-            "track_key"
-        ]
-    )
+    keys = set(read_templates(store).templates["track_key"])
     named = {key: person for key, person in truth.items() if key in keys}
     videos = sorted({subjects.parse(key).video_id for key in named})
     return pl.concat([teaching_faces(read_video(store, v), named, settings) for v in videos])

@@ -24,8 +24,6 @@ from rich.table import Table
 from identity_pipeline.core.matching.templates import VideoTables
 from identity_pipeline.core.vectors import normalise, to_series
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.library.copies_in_force import copies_in_force
-from identity_pipeline.stages.library.recompute import LibraryTables, read_templates
 from identity_pipeline.stages.library.spaces import settings_of_library, templates_of_video
 from identity_pipeline.stages.library.statistics import true_people
 from identity_pipeline.stages.stores import LibraryStores
@@ -33,6 +31,7 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import TABLES
 from identity_pipeline_tests.benchmarks.library_quality import library, person_id
+from identity_pipeline_tests.library_tables import LibraryTables, read_templates
 from identity_pipeline_tests.synthetic_people import STRONG, WEAK, Library, Space, park
 
 SPACES = {"synthetic, ArcFace-like": STRONG, "synthetic, weak": WEAK}
@@ -85,7 +84,7 @@ def synthetic_inputs(
     joined = {name: pl.concat(several) for name, several in parts.items()}
     inputs = LibraryTables(
         joined["track_templates"], joined["calibration_pairs"], joined["face_samples"],
-        SPACE_KEY, (), {}, {}, {},
+        SPACE_KEY,
     )  # fmt: skip
     return inputs, truth
 
@@ -237,12 +236,12 @@ def of_data(data: Path, truth: Path | None, people: list[int], tracks: int) -> N
     """The curve of a data folder."""
     stores = LibraryStores.of(TableStore(Layout(data)))
     settings = settings_of_library(stores, load_settings())
-    inputs = read_templates(stores, copies_in_force(stores))
+    inputs = read_templates(stores.tables)
     names, faults = true_people(stores, truth)
     present = set(inputs.templates["track_key"])
     names = {key: name for key, name in names.items() if key in present}
     title = (
-        f"{len(inputs.versions)} videos of {data.name}: {len(names)} tracks of "
+        f"{inputs.videos} videos of {data.name}: {len(names)} tracks of "
         f"{len(set(names.values()))} people, {len(faults)} truth files left out"
     )
     show(title, [rows_of(n, [counted(inputs, settings, names, n, tracks)]) for n in people])

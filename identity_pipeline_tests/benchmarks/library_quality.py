@@ -31,12 +31,11 @@ from identity_pipeline.core.library.recompute import (
 from identity_pipeline.core.matching.assignment import Decisions
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.library.copies_in_force import copies_in_force
-from identity_pipeline.stages.library.recompute import LibraryTables, read_templates
 from identity_pipeline.stages.library.statistics import true_people
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline_tests.library_tables import LibraryTables, read_templates
 
 TODAY = "2026-01-01"
 SPLITS = 10
@@ -153,11 +152,11 @@ def main(data: str, folder: Path | None, unpinned: bool) -> None:
         match = settings.match.model_copy(update=pins)
         cluster = settings.cluster.model_copy(update={"merge_cos": None})
         settings = settings.model_copy(update={"match": match, "cluster": cluster})
-    inputs = read_templates(LibraryStores.of(store), copies_in_force(LibraryStores.of(store)))
+    inputs = read_templates(store)
     truth, faults = true_people(LibraryStores.of(store), folder)
     present = set(inputs.templates["track_key"])
     truth = {key: name for key, name in truth.items() if key in present}
-    console.print(f"{len(inputs.versions)} videos, {len(truth)} riders' tracks with a true person,")
+    console.print(f"{inputs.videos} videos, {len(truth)} riders' tracks with a true person,")
     console.print(f"{len(present) - len(truth)} without; {len(faults)} truth files left out")
     console.print(f"cosines of templates across videos: {cosines(inputs, truth)}")
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from identity_pipeline.core.matching.templates import VideoTables
 from identity_pipeline.core.vectors import normalise, to_series
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.library.recompute import LibraryTables
 from identity_pipeline.stages.library.spaces import templates_of_video
 from identity_pipeline.tables import TABLES
+from identity_pipeline_tests.library_tables import LibraryTables
 
 FILE = Path(__file__).with_name("rendered_library.npz")
 SEED, PEOPLE, FACES = 20, 110, 4
@@ -65,9 +65,8 @@ class Rendered:
             for name in NAMES:
                 parts[name].append(made[name])
         joined = {name: pl.concat(several) for name, several in parts.items()}
-        versions = {f"ride-{ride:04d}": "1" for ride in np.unique(self.ride)}
         tables = (joined[name] for name in NAMES)
-        return LibraryTables(*tables, self.space, (), versions, {}, {})
+        return LibraryTables(*tables, self.space)
 
     def _video(self, ride: int) -> VideoTables:
         own = np.flatnonzero(self.ride == ride)

@@ -27,15 +27,14 @@ from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.media.crops import align, decode_image
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.profiles import quarantine_below
-from identity_pipeline.stages.library.recompute import LibraryTables, read_templates
 from identity_pipeline.stages.library.spaces import read_video
 from identity_pipeline.stages.library.statistics import true_people
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.benchmarks.library_quality import library, person_id
+from identity_pipeline_tests.library_tables import LibraryTables, read_templates
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def main(data: str, pack: str | None, folder: Path | None, also: tuple[str, ...]
     """Print how the single faces of the data folder DATA are judged."""
     chosen = {"models": {"face_pack": pack}} if pack else {}
     settings, store = load_settings(**chosen), TableStore(Layout(Path(data)))
-    inputs = read_templates(LibraryStores.of(store), copies_in_force(LibraryStores.of(store)))
+    inputs = read_templates(store)
     truth, _ = true_people(LibraryStores.of(store), folder)
     alone = dict(item.split("=", 1) for item in also)
     for key, video in inputs.templates.select("track_key", "video_id").iter_rows():

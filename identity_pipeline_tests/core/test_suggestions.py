@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.core.library.prototypes import person_references
 from identity_pipeline.core.library.suggestions import (
     SUGGESTIONS,
@@ -165,9 +166,10 @@ def test_find_more_ranks_the_tracks_of_nobody() -> None:
     decisions = Decisions(
         assigned={"track:l:0": "p", "track:y:0": "q"}, rejected={("track:w:1", "p"): None}
     )
-    found = find_more("p", table, gallery, fixed_thresholds(), decisions, S)
+    beside = shared_frame_pairs(table)
+    found = find_more("p", table, gallery, fixed_thresholds(), decisions, beside, S)
     assert found["track_key"].to_list() == ["track:v:1", "track:v:0", "track:w:0"]
     assert found["rank"].to_list() == [1, 2, 3]
     assert found["suggestible"].to_list() == [True, True, True]
     with pytest.raises(LookupError, match="label one"):
-        find_more("nobody", table, gallery, fixed_thresholds(), decisions, S)
+        find_more("nobody", table, gallery, fixed_thresholds(), decisions, beside, S)

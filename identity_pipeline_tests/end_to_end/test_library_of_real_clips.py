@@ -10,14 +10,13 @@ import polars as pl
 import pytest
 
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.profiles import quarantine_below
-from identity_pipeline.stages.library.recompute import read_templates
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline_tests.benchmarks.library_quality import library
 from identity_pipeline_tests.benchmarks.single_faces import anchors, own_anchors, quarantined
 from identity_pipeline_tests.library import VideoLibrary
+from identity_pipeline_tests.library_tables import read_templates
 from identity_pipeline_tests.real_clips import people
 
 
@@ -73,9 +72,7 @@ def test_nobody_is_named_as_somebody_else(
     real_library: VideoLibrary, truth: dict[str, str]
 ) -> None:
     """Each person unnamed once, all others named by all their tracks."""
-    inputs = read_templates(
-        LibraryStores.of(real_library.store), copies_in_force(LibraryStores.of(real_library.store))
-    )
+    inputs = read_templates(real_library.store)
     for person in sorted(set(truth.values())):
         others = {key: name for key, name in truth.items() if name != person}
         tables = library(inputs, Settings(), others).tables
@@ -91,10 +88,7 @@ def test_own_anchors_are_named_right_and_own_faces_are_not_kept_out(
     settings = load_settings(**real_library.groups)
     store, inputs = (
         real_library.store,
-        read_templates(
-            LibraryStores.of(real_library.store),
-            copies_in_force(LibraryStores.of(real_library.store)),
-        ),
+        read_templates(real_library.store),
     )
     found = anchors(store, truth, settings)
     told = own_anchors(inputs, found, truth, settings)

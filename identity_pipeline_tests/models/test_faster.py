@@ -17,13 +17,12 @@ import pytest
 from identity_pipeline.media.crops import ImageBGR
 from identity_pipeline.models.device import CUDA, TENSORRT, Runner, provider_options, runners_of
 from identity_pipeline.models.face_pack import FacePack
-from identity_pipeline.models.faster import faster_detector, photographs
+from identity_pipeline.models.faster import faster_detector
 from identity_pipeline.models.picture_net import Colours, PictureNet, given_pictures
 from identity_pipeline.models.scrfd import with_batch_axis
-from identity_pipeline.models.vision_encoder import VisionEncoder
+from identity_pipeline.models.self_check import photographs
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline_tests import pictures, sized_nets
-from identity_pipeline_tests.benchmarks.stand_ins import CARDS, Gpu, standing_in
 
 CPU = "CPUExecutionProvider"
 
@@ -153,20 +152,3 @@ def test_whoever_asks_one_thread_runs_a_network(small: Path) -> None:
         together = list(askers.map(lambda frame: net.run([frame])[0], frames))
     np.testing.assert_array_equal(alone, together)
     assert len(vars(runner)["threads_seen"]) == 1
-
-
-def test_timed_stand_ins_hold_a_gpu_and_say_what_was_recorded(small: Path) -> None:
-    """What `benchmarks.bench_gpu` measures with."""
-    gpu, frames = Gpu(), list(photographs()[4:8])
-    with standing_in(gpu):
-        pack = pack_of(small, detection_batch=2)
-        encoder = VisionEncoder(ModelSettings(device="cpu"))
-        recorded = pack.detect_many(frames)
-        gpu.forget_times()
-        gpu.card = CARDS["new"]
-        for one, other in zip(recorded, pack.detect_many(frames), strict=True):
-            np.testing.assert_array_equal(one.boxes, other.boxes)
-        assert (len(gpu.detected), gpu.learnt) == (2, 0)
-        vectors = encoder.embed([np.asarray(frame[:224, :224], np.uint8) for frame in frames])
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    assert len(gpu.held) == 3

@@ -9,8 +9,9 @@ import pytest
 
 from identity_pipeline.models.device import CUDA
 from identity_pipeline.models.face_pack import FacePack
-from identity_pipeline.models.faster import photographs
 from identity_pipeline.models.onnx_runtime import OnnxRuntime
+from identity_pipeline.models.self_check import photographs
+from identity_pipeline.models.vision_encoder import VisionEncoder
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline_tests import pictures, sized_nets
 from identity_pipeline_tests.benchmarks.bench_gpu import no_gpu
@@ -92,12 +93,16 @@ def test_a_network_inside_another_changes_nothing_of_what_that_says(
 
 def test_stand_ins_say_what_was_recorded_and_hold_the_gpu_a_whole_batch(trained: Path) -> None:
     pack, gpu, frames = pack_of(trained), Gpu(), photographs()[:3]
+    crops = [frame[:224, :224] for frame in frames]
     with standing_in(gpu, 16):
         recorded = pack.detect_many(frames)
         gpu.card = CARDS["new"]
         gpu.forget_times()
         told = pack.detect_many(frames)
-    assert (gpu.learnt, len(gpu.detected)) == (0, 2)
+        assert (gpu.learnt, len(gpu.detected)) == (0, 2)
+        vectors = VisionEncoder(ModelSettings(device="cpu")).embed(crops)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert len(gpu.held) == 3
     for ours, theirs, real in zip(recorded, told, pack.detect_many(frames), strict=True):
         np.testing.assert_array_equal(ours.boxes, theirs.boxes)
         np.testing.assert_array_equal(ours.boxes, real.boxes)

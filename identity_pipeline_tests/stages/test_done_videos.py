@@ -165,11 +165,11 @@ def test_notes_are_those_that_are_there(layout: Layout) -> None:
     age(layout)
     for _ in range(2):
         ids = VideoRegistry(layout).ids()
-        known = notes_of(store, asset).manifests
+        known = notes_of(store, asset)
         assert known == {video: store.noted(asset, video) for video in ids}
     store.write(asset, first(layout), store.read(asset, first(layout)), "made anew")
 
-    assert notes_of(store, asset).manifests[first(layout)].fingerprint == "made anew"
+    assert notes_of(store, asset)[first(layout)].fingerprint == "made anew"
 
 
 def test_a_damaged_memory_is_none(layout: Layout, hub: ModelHub) -> None:

@@ -8,13 +8,13 @@ it was.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
+from identity_pipeline.core.clustering.constraints import Pair
 from identity_pipeline.core.matching.assignment import Decisions
 from identity_pipeline.core.matching.gallery import Gallery
 from identity_pipeline.core.matching.templates import template_matrix
@@ -34,7 +34,6 @@ FIND_MORE: Final[Schema] = {
 PAIR: Final = ("track_key", "person_id")
 ASKABLE: Final = ("unknown", "noise", "suggested")
 """States of tracks of nobody yet."""
-Pair = tuple[str, str]
 
 
 def suggestion_id(track_key: str, person_id: str) -> str:
@@ -185,12 +184,14 @@ def find_more(
     gallery: Gallery,
     thresholds: Thresholds,
     decisions: Decisions,
+    beside: Collection[Pair],
     settings: MatchSettings,
 ) -> pl.DataFrame:
     """Tracks of nobody that most resemble a person, the best first: the table `FIND_MORE`.
 
     Human-assigned, ignored and rejected tracks are left out, and those that share a frame with a
-    track that a human gave to the person, and all below the `exclude` threshold.
+    track that a human gave to the person, by the pairs `beside`, and all below the `exclude`
+    threshold.
 
     Raises:
         LookupError: the person has no reference.
@@ -200,7 +201,7 @@ def find_more(
         raise LookupError(f"{person_id} has no confirmed track to compare with; label one first")
     column, number = gallery.people.index(person_id), len(gallery.people)
     count = int(gallery.counts[column])
-    out = _out_of_question(person_id, templates, decisions)
+    out = _out_of_question(person_id, beside, decisions)
     ordered = templates.filter(~pl.col("track_key").is_in(sorted(out))).sort("track_key")
     if not ordered.height:
         return pl.DataFrame(schema=FIND_MORE)
@@ -220,14 +221,9 @@ def find_more(
     )
 
 
-def _out_of_question(person_id: str, templates: pl.DataFrame, decisions: Decisions) -> set[str]:
+def _out_of_question(person_id: str, pairs: Collection[Pair], decisions: Decisions) -> set[str]:
     """Tracks that humans have decided about, or that are seen beside the person."""
     own = {key for key, person in decisions.assigned.items() if person == person_id}
-    beside = {
-        other
-        for a, b in shared_frame_pairs(templates)
-        for one, other in ((a, b), (b, a))
-        if one in own
-    }
+    beside = {other for a, b in pairs for one, other in ((a, b), (b, a)) if one in own}
     refused = {key for key, person in decisions.rejected if person == person_id}
     return {*decisions.assigned, *decisions.ignored, *decisions.not_faces, *beside, *refused}

@@ -22,7 +22,8 @@ from identity_pipeline.core.vectors import Matrix, check_unit
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.library.copies_in_force import TABLE, Copies
-from identity_pipeline.stages.library.recompute import read_templates, recompute
+from identity_pipeline.stages.library.reading import read_inputs
+from identity_pipeline.stages.library.recompute import recompute
 from identity_pipeline.stages.library.spaces import LiveSpace, settings_of_library
 from identity_pipeline.stages.library.unclaimed import unclaimed
 from identity_pipeline.stages.progress.protocol import Progress, silent
@@ -137,7 +138,7 @@ def contradicted(
     copies = Copies.from_table(done.tables[TABLE])
     history = stores.ledger.history()
     aside = unclaimed(stores.layout, history)
-    inputs = read_templates(stores, copies, head_id=card.head_id, aside=aside)
+    inputs = read_inputs(stores, copies, head_id=card.head_id, aside=aside)
     human = human_facts(history.state, copies.tracks(stores.tables, history))
     settings = settings_of_library(stores, settings)
     thresholds = template_thresholds(done.tables["calibration"], inputs.space, settings)

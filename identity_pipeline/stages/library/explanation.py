@@ -19,7 +19,8 @@ from identity_pipeline.stages.curation.snapshot import (
     video_of,
 )
 from identity_pipeline.stages.library.copies_in_force import copies_of
-from identity_pipeline.stages.library.recompute import read_templates
+from identity_pipeline.stages.library.reading import read_inputs
+from identity_pipeline.stages.library.recompute import memories_of
 from identity_pipeline.stages.library.spaces import head_of_space, settings_of_library
 from identity_pipeline.stages.library.unclaimed import unclaimed
 
@@ -150,11 +151,13 @@ def more_of(library: LibrarySnapshot, person_id: str, settings: Settings) -> lis
     """
     space = library.generation.space if library.generation else ""
     copies = copies_of(library.snapshot)
-    inputs = read_templates(
+    head_id = head_of_space(space)
+    inputs = read_inputs(
         library.stores,
         copies,
-        head_id=head_of_space(space),
+        head_id=head_id,
         aside=unclaimed(library.stores.layout, library.history),
+        memory=memories_of(library.stores).recall(head_id),
     )
     references = library.table("person_references")
     if not references.height or not inputs.templates.height:
@@ -169,6 +172,7 @@ def more_of(library: LibrarySnapshot, person_id: str, settings: Settings) -> lis
             gallery_of(references),
             thresholds,
             human.decisions,
+            inputs.beside,
             settings.match,
         )
     except LookupError as error:

@@ -6,7 +6,6 @@ Human decisions are found again where a video was processed anew (`ledger.anchor
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -38,7 +37,6 @@ from identity_pipeline.stages.library.reading import (
     made_of_video,
     of_video,
     read_inputs,
-    versions_of,
 )
 from identity_pipeline.stages.library.spaces import (
     LiveSpace,
@@ -50,7 +48,6 @@ from identity_pipeline.stages.library.spaces import (
 )
 from identity_pipeline.stages.library.unclaimed import unclaimed
 from identity_pipeline.stages.progress.protocol import Progress, silent
-from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES
 from identity_pipeline.stages.specs.damage import PassedOver, keep_notes
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
@@ -66,80 +63,9 @@ CODE_VERSION = "8"
 """Raise it with every change of what `core.library.recompute` computes."""
 
 
-@dataclass(frozen=True)
-class LibraryTables:
-    """The templates of all videos, of one embedding space.
-
-    Attributes:
-        templates, pairs, samples: the tables of `TEMPLATE_TABLES`, all videos that count together.
-        space: key of the space; empty without a template.
-        other_space: videos left out because their templates are of another space.
-        versions: data version of each video's templates in the recogniser's space.
-        made_of: data versions of all of `TEMPLATE_TABLES` and of the frames, by video.
-        damaged: videos left out because their tables cannot be read; a sentence by video. They are
-            in none of the others, so the library is computed again as soon as they can be read.
-    """
-
-    templates: pl.DataFrame
-    pairs: pl.DataFrame
-    samples: pl.DataFrame
-    space: str
-    other_space: tuple[str, ...]
-    versions: dict[str, str]
-    made_of: dict[str, list[str]]
-    damaged: dict[str, str]
-
-
-def read_templates(
-    stores: LibraryStores,
-    copies: Copies,
-    progress: Progress = silent,
-    head_id: str | None = None,
-    aside: Collection[str] = (),
-) -> LibraryTables:
-    """Reads what the library is made of; where there are two spaces, that of most videos wins.
-
-    Args:
-        stores: of the data folder.
-        copies: whose rows are left out.
-        progress: called per video.
-        head_id: read the tables in this head's space (`projection.regenerate` makes them).
-        aside: videos or photo sets that are not read; see `unclaimed`.
-    """
-    own = stores.in_space(head_id)
-    videos = [v for v in own.videos_with("track_templates") if v not in aside]
-    parts: dict[str, list[pl.DataFrame]] = {name: [] for name in TEMPLATE_TABLES}
-    versions: dict[str, str] = {}
-    made_of: dict[str, list[str]] = {}
-    passed_over = PassedOver()
-    for n, video_id in enumerate(videos, 1):
-        # Noted before reading: what is replaced meanwhile makes the next run compute again.
-        noted = made_of_video(stores.tables, own, video_id)
-        with passed_over.reading(video_id):
-            for name, table in of_video(own, video_id).items():
-                parts[name].append(table)
-            made_of[video_id] = noted
-            # Whether a video was processed anew does not hang on the space.
-            versions[video_id] = versions_of(stores.tables, video_id)[0]
-        progress("templates", n, len(videos), "videos")
-    tables = {
-        name: copies.counted(pl.concat([empty(name), *several])) for name, several in parts.items()
-    }
-    of_space = tables["track_templates"].group_by("space").agg(pl.col("video_id").unique())
-    spaces = Counter({row[0]: len(row[1]) for row in of_space.iter_rows()})
-    space = min(spaces, key=lambda name: (-spaces[name], name)) if spaces else ""
-    others = tables["track_templates"].filter(pl.col("space") != space)["video_id"]
-    kept = {name: t.filter(pl.col("space") == space) for name, t in tables.items()}
-    return LibraryTables(
-        kept["track_templates"],
-        kept["calibration_pairs"],
-        kept["face_samples"],
-        space,
-        tuple(sorted(set(others.to_list()))),
-        versions,
-        made_of,
-        passed_over.why,
-    )
+def memories_of(stores: LibraryStores) -> LibraryMemories:
+    """What computations by this code left for the next one."""
+    return LibraryMemories(stores.layout, CODE_VERSION)
 
 
 def in_force_fits(stores: LibraryStores, settings: Settings, history: History) -> bool:
@@ -311,7 +237,7 @@ class _Run:
         stores = self.stores
         stores.ledger.verify()  # every line, from the first: commands look at the last ones only
         history = settle_ledger(stores, self.now, write=self.publish)
-        memory = LibraryMemories(stores.layout, CODE_VERSION).recall(self.live.head_id)
+        memory = memories_of(stores).recall(self.live.head_id)
         taken_up = None if self.whole else memory
         seen = looked_at(stores, None)
         frames = frames_known(taken_up, seen)
@@ -406,8 +332,7 @@ class _Run:
                 before, found.tables["person_assignments"], inputs.damaged.keys()
             ),
         )
-        memories = LibraryMemories(stores.layout, CODE_VERSION)
-        memories.keep(replace(found.memory, head_id=self.live.head_id))
+        memories_of(stores).keep(replace(found.memory, head_id=self.live.head_id))
         return generation
 
     def _differing(
@@ -552,7 +477,7 @@ def fingerprint_of(
     """Hash of everything that the library's tables depend on.
 
     Args:
-        made_of: see `LibraryTables`.
+        made_of: see `reading.LibraryInputs`.
         history: every decision.
         settings: in force.
         today: ISO date; it ages suggestions.

@@ -444,7 +444,7 @@ def library_units(stores: LibraryStores, step: str) -> int | None:
     """Units of the work of a step of the library; None before the table that counts them."""
     if step == "identity_library":
         there = set(stores.tables.videos_with("track_templates"))
-        noted = notes_of(stores.tables, "track_templates").manifests
+        noted = notes_of(stores.tables, "track_templates")
         return sum(known.rows for video, known in noted.items() if video in there)
     return stores.generations.rows("people")
 

@@ -21,14 +21,20 @@ from identity_pipeline.stages.planning.builder import Sources, Units, done_phase
 from identity_pipeline.stages.planning.phases import Phase, Whole
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.stages.specs.cache_key import digest_without_data
-from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.progress.known import Memory, changed_at, looked_at, quiet, stamp_of
+from identity_pipeline.storage.progress.known import (
+    Memory,
+    changed_at,
+    looked_at,
+    quiet,
+    stamp_of,
+    stamps_in,
+)
 from identity_pipeline.storage.video.highlights import highlights_paths
 from identity_pipeline.storage.video.registry import VideoRegistry
 
-VERSION: Final = 1
+VERSION: Final = 2
 BESIDE: Final = ("registry", "failures", "redactions")
 """Folders with a file for some videos, besides those of the outputs."""
 ENDINGS: Final = (".manifest.json", ".made-of.json", ".parquet", ".json")
@@ -211,22 +217,9 @@ def _folders(layout: Layout) -> dict[str, Path]:
 
 def _stamps(folder: Path) -> dict[str, str]:
     """A digest of the stamps of all files of each video in a folder."""
-    found: dict[str, list[str]] = {}
-    if not folder.is_dir():
-        return {}
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            ending = next((end for end in ENDINGS if entry.name.endswith(end)), None)
-            if ending is None or entry.name.startswith(atomic.TEMPORARY_MARK):
-                continue
-            try:
-                stamp = f"{ending} {stamp_of(entry.stat())}"
-            except FileNotFoundError:  # it went in between
-                continue
-            found.setdefault(entry.name.removesuffix(ending), []).append(stamp)
     return {
-        video: hashlib.blake2b("\n".join(sorted(files)).encode(), digest_size=DIGITS).hexdigest()
-        for video, files in found.items()
+        video: hashlib.blake2b(repr(sorted(files.items())).encode(), digest_size=DIGITS).hexdigest()
+        for video, files in stamps_in(folder, ENDINGS).items()
     }
 
 

@@ -77,7 +77,7 @@ def _changed_encoder(store: TableStore, settings: Settings) -> tuple[str, ...]:
         return ()
     now = space_name(settings.models)
     before: Counter[str] = Counter()
-    notes = notes_of(store, "vision_embeddings").manifests
+    notes = notes_of(store, "vision_embeddings")
     for video_id in store.videos_with("vision_embeddings"):
         noted = notes.get(video_id)
         name = (noted.space or "").partition("@")[0] if noted else ""

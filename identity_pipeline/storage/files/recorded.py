@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
+from identity_pipeline.errors import first_line
 from identity_pipeline.storage.files.small_files import DamagedFileError
 
 LOOKS = 5
@@ -50,7 +51,7 @@ def read_recorded(
     try:
         return pl.read_parquet(data, columns=None if columns is None else list(columns))
     except pl.exceptions.PolarsError as error:
-        reason = f"it is no table of the expected form ({_first_line(error)})"
+        reason = f"it is no table of the expected form ({first_line(error)})"
         raise DamagedTableError(path, reason, mend()) from error
 
 
@@ -85,7 +86,3 @@ def _difference(known: str | None, digest: str | None, path: Path) -> str:
         return "it is empty"
     found = (digest or "")[:12]
     return f"its SHA-256 begins with {found}, but {known[:12]} was recorded when it was written"
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -25,6 +24,7 @@ from identity_pipeline.core.clustering.neighbours import Links
 from identity_pipeline.core.clustering.regrouping import Grouping
 from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.progress.known import stamps_in
 
 LOG = logging.getLogger(__name__)
 FORMAT: Final = "1"
@@ -34,6 +34,8 @@ STAYS: Final = 10
 """The small file is taken into the large one when it is more than this part of it."""
 LEAST: Final = 4096
 """Rows up to which the small file is let alone."""
+NOTES: Final = ".manifest.json"
+"""How a note's name ends."""
 FRAMES: Final = "frames"
 NOTED: Final = ("track_templates", "calibration_pairs", "face_samples", FRAMES)
 """Outputs of a video by which it is known whether it is the one that was read."""
@@ -117,22 +119,8 @@ class _Note:
 
 
 def stamps(folder: Path) -> dict[str, str]:
-    """What changes whenever a note of an asset is written, by video; one look at the folder."""
-    found: dict[str, str] = {}
-    end = ".manifest.json"
-    if not folder.is_dir():
-        return found
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name
-            if name.endswith(end) and not name.startswith(atomic.TEMPORARY_MARK):
-                try:
-                    seen = entry.stat()
-                except FileNotFoundError:  # it went in between
-                    continue
-                stamp = f"{seen.st_mtime_ns}/{seen.st_ino}/{seen.st_size}"
-                found[name[: -len(end)]] = stamp
-    return found
+    """What changes whenever a note of an asset is written, by video."""
+    return {video: files[NOTES] for video, files in stamps_in(folder, (NOTES,)).items()}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,30 @@ SLACK_NS: Final = 2_000_000_000
 def stamp_of(found: os.stat_result) -> str:
     """Changes with a file's content, as far as its folder tells."""
     return f"{found.st_mtime_ns}/{found.st_size}/{found.st_ino}"
+
+
+def stamps_in(folder: Path, endings: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The stamps of the files in a folder that have one of some endings; one look at the folder.
+
+    Args:
+        folder: none at all holds nothing.
+        endings: what of a file's name is not the video's.
+
+    Returns:
+        By video, the stamp of each of its files by ending; half-written files are left out.
+    """
+    found: dict[str, dict[str, str]] = {}
+    if not folder.is_dir():
+        return found
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            ending = next((end for end in endings if entry.name.endswith(end)), None)
+            if ending is None or entry.name.startswith(atomic.TEMPORARY_MARK):
+                continue
+            with contextlib.suppress(FileNotFoundError):  # it went in between
+                stamp = stamp_of(entry.stat())
+                found.setdefault(entry.name.removesuffix(ending), {})[ending] = stamp
+    return found
 
 
 def changed_at(folder: Path) -> int:

@@ -19,8 +19,6 @@ from identity_pipeline.core.progress.shares import State
 from identity_pipeline.defs.instance.tags import BY
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.stages.curation.decisions import contradicted
-from identity_pipeline.stages.library.copies_in_force import copies_in_force
-from identity_pipeline.stages.library.recompute import read_templates
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.library.heads import HeadStore
@@ -34,6 +32,7 @@ from identity_pipeline_tests.benchmarks.day.curator import Curator
 from identity_pipeline_tests.benchmarks.day.memory import Memory, course, growth
 from identity_pipeline_tests.benchmarks.day.progress import ProgressWatch
 from identity_pipeline_tests.benchmarks.operated import Deployment
+from identity_pipeline_tests.library_tables import read_templates
 
 PARTITION: Final = "dagster/partition"
 NOT_BY_VISION: Final = (
@@ -183,11 +182,7 @@ def _library(story: Story) -> Iterator[Check]:
     with Generations(store.layout).open() as snapshot:
         tables = [snapshot.table(name) for name in names]
     assignments = tables[1]
-    templates = sorted(
-        read_templates(LibraryStores.of(store), copies_in_force(LibraryStores.of(store))).templates[
-            "track_key"
-        ]
-    )
+    templates = sorted(read_templates(store).templates["track_key"])
     faults = library_faults(*tables)
     yield Check(
         "every track is in exactly one place of the library",
