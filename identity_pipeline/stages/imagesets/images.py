@@ -13,7 +13,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -34,8 +34,6 @@ from identity_pipeline.stages.video.overlap import in_order
 THUMBNAIL_PX = 224
 RETRIES = 2
 """How often a picture is cut anew without the places where strangers were found."""
-AT_ONCE_MAX: Final = 4
-"""Pictures that are cut and looked at at once, while the next frame is decoded."""
 TOO_SMALL = "below_min_side"
 NOT_FOUND_AGAIN, OTHER_PICTURE = "frame_not_found", "other_picture"
 
@@ -184,7 +182,7 @@ class Pictures:
             return [(planned[n], self._made(planned[n], frame)) for n, frame in proved]
 
         frames = self.footage.proved(wanted)
-        yield from in_order(frames, made, batch=1, threads=min(self.pack.threads, AT_ONCE_MAX))
+        yield from in_order(frames, made, batch=1, threads=self.pack.threads)
 
     def _made(self, image: PlannedImage, frame: ImageBGR | Unproved) -> Exported | Fault:
         if isinstance(frame, Unproved):

@@ -20,7 +20,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import polars as pl
@@ -48,9 +47,6 @@ UNTRACKED = {c: t for c, t in TABLES["face_detections"].items() if c != "trackle
 UNRATED = {c: t for c, t in TABLES["frames"].items() if c != "sampling_fps"}
 NOTHING_HIDDEN = Redaction()
 FRAMES, FACES, CROPS, STATE = "frames.parquet", "faces.parquet", "crops.parquet", "state.json"
-
-AT_ONCE_MAX: Final = 4
-"""Frames looked at at once: each is held whole, and the decoder needs cores too."""
 
 
 @dataclass
@@ -229,7 +225,7 @@ def _detect_on(
         coming(skip=done),
         looking.at,
         batch=looking.pack.detection_batch,
-        threads=min(looking.pack.threads, AT_ONCE_MAX),
+        threads=looking.pack.threads,
     )
     with closing(overlapped):
         for seen in overlapped:

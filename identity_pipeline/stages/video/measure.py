@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -50,8 +50,6 @@ from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.tables import TABLES, VECTOR
 
 T = TypeVar("T")
-AT_ONCE_MAX: Final = 4
-"""Batches at once: beside a net that runs on all cores, others are cut and read on one each."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,7 @@ def _overlapped(
     def one_by_one(batches: list[list[T]]) -> list[pl.DataFrame]:
         return list(map(work, batches))
 
-    threads = min(pack.threads, AT_ONCE_MAX)
-    return in_order(_batches(items, size), one_by_one, batch=1, threads=threads)
+    return in_order(_batches(items, size), one_by_one, batch=1, threads=pack.threads)
 
 
 REGION = ("region_jpeg", "region_x", "region_y", "region_scale")

@@ -15,6 +15,8 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
+AT_ONCE_MAX: Final = 4
+"""Batches at once: each is held whole, and what makes the items needs cores too."""
 READY: Final = 2
 """Batches that wait for a thread: with one alone, a thread is idle while a slow item is made."""
 
@@ -24,26 +26,27 @@ def in_order(
 ) -> Generator[R, None, None]:
     """The results of `work`, one for each item, as if it were done one batch after the other.
 
-    Items are made in the thread that asks for results, while others are worked on. At most
-    `threads` + `READY` batches are held at a time. When the iteration ends, is closed or raises, no
-    thread is left: what has begun is waited for, what has not is dropped.
+    Items are made in the thread that asks for results, while others are worked on. At most `READY`
+    batches more than are worked on at once are held at a time. When the iteration ends, is closed
+    or raises, no thread is left: what has begun is waited for, what has not is dropped.
 
     Args:
         items: made one at a time.
         work: results of a batch in its order; called from several threads.
         batch: so many items are worked on by one call; the last ones may be fewer.
-        threads: so many calls at once.
+        threads: so many calls at once, but never more than `AT_ONCE_MAX`.
 
     Raises:
         Exception: what making an item or working on it raises, behind the results of all items
             (for work: of all batches) before it.
     """
-    pool = ThreadPoolExecutor(threads, "overlap")
+    at_once = min(threads, AT_ONCE_MAX)
+    pool = ThreadPoolExecutor(at_once, "overlap")
     under_way: deque[Future[Sequence[R]]] = deque()
     try:
         for begun in _begun(items, batch, lambda some: pool.submit(work, some)):
             under_way.append(begun)
-            if len(under_way) == threads + READY:
+            if len(under_way) == at_once + READY:
                 yield from under_way.popleft().result()
         while under_way:
             yield from under_way.popleft().result()
