@@ -27,6 +27,7 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     Page,
+    expect,
     sync_playwright,
 )
 
@@ -38,7 +39,8 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 
 INSTALL = "apt-get install --no-install-recommends chromium"
-WAIT_MS = 10_000
+WAIT_MS = 20_000
+"""How long an action, or what is expected, may take: two cores make libraries beside the pages."""
 STATUS = re.compile(r"status of (\d+)")
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/enter\?token=(\S+)")
 POLICY = """() => {
@@ -46,6 +48,8 @@ POLICY = """() => {
     console.error(`policy: ${e.violatedDirective} ${e.blockedURI}`));
 }"""
 """A page's own word of what the policy kept it from."""
+
+expect.set_options(timeout=WAIT_MS)
 
 
 @contextmanager

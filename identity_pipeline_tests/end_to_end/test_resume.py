@@ -23,8 +23,7 @@ from identity_pipeline.defs.automation.schedules import nightly_library, sweep_v
 from identity_pipeline.defs.automation.sensors import new_videos
 from identity_pipeline.defs.instance.pausing import paused_videos
 from identity_pipeline.defs.resources.resources import SettingsResource
-from identity_pipeline.stages.video.detect import AT_ONCE_MAX
-from identity_pipeline.stages.video.overlap import READY
+from identity_pipeline.stages.video.overlap import AT_ONCE_MAX, READY
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.video.chunks import unfinished
 from identity_pipeline_tests.counted_models import SMALL, UP_TO_EMBEDDINGS, Calls, counted
