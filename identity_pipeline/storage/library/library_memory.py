@@ -120,7 +120,7 @@ class _Note:
 
 def stamps(folder: Path) -> dict[str, str]:
     """What changes whenever a note of an asset is written, by video."""
-    return {video: files[NOTES] for video, files in stamps_in(folder, (NOTES,)).items()}
+    return stamps_in(folder, NOTES)
 
 
 @dataclass(frozen=True)
