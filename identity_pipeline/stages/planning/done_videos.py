@@ -35,6 +35,7 @@ from identity_pipeline.storage.progress.known import (
     stamps_in,
 )
 from identity_pipeline.storage.video.highlights import highlights_paths, is_highlights
+from identity_pipeline.storage.video.outputs import WITH_TABLE
 from identity_pipeline.storage.video.registry import Registration, VideoRegistry
 
 VERSION: Final = 3
@@ -181,8 +182,8 @@ class DoneVideos:
             return self._layout.index.is_dir()
         listed = self._listed.get(spec.key)
         if listed is None:
-            return self._layout.table(spec.key, video_id).is_file()
-        return listed["videos"].get(video_id, "").endswith("+")
+            return self._sources.store.outputs.has(spec.key, video_id)
+        return listed["videos"].get(video_id, "").endswith(WITH_TABLE)
 
     def _has_export(self, video_id: str) -> bool:
         return os.path.isdir(f"{self._layout.output}/{video_id}/{EXPORT}")  # noqa: PTH112 - of thousands
@@ -198,7 +199,7 @@ class DoneVideos:
                 continue
             old = Memory(self._layout, f"stamps-{name}", VERSION).recall()
             looked = looked_at(folder)
-            stamps = _stamps(folder, name)
+            stamps = self._stamps(name, folder)
             self._now["folders"][name] = looked
             self._listed[name] = {**looked, "videos": stamps}
             self._unkept.add(name)
@@ -208,6 +209,12 @@ class DoneVideos:
             was = old["videos"]
             changed |= {v for v in {*was, *stamps} if was.get(v) != stamps.get(v)}
         return changed
+
+    def _stamps(self, name: str, folder: Path) -> dict[str, str]:
+        """What changes with the files of each video in one of `_folders`."""
+        if name in BESIDE:
+            return stamps_in(folder, ".json")
+        return self._sources.store.outputs.stamps(name)
 
     def _compare_pictures(self, before: Mapping[str, Any]) -> None:
         """Notes videos on whose pictures something else is decided than before."""
@@ -272,13 +279,6 @@ def _folders(layout: Layout) -> dict[str, Path]:
     """The folders with a file of each video, by name."""
     outputs = {key: layout.tables / key for key in VIDEO_SPECS}
     return {**outputs, **{name: layout.root / name for name in BESIDE}}
-
-
-def _stamps(folder: Path, name: str) -> dict[str, str]:
-    """What changes with the files of each video in a folder; `+` where an output has its table."""
-    if name in BESIDE:
-        return stamps_in(folder, ".json")
-    return stamps_in(folder, ".manifest.json", ".parquet")
 
 
 class _Beside:

@@ -20,6 +20,8 @@ from identity_pipeline.errors import IdentityPipelineError
 
 LOG = logging.getLogger(__name__)
 Form = TypeVar("Form")
+AT_ONCE: Final = 1 << 16
+"""Bytes; more than a small file has."""
 
 
 class DamagedFileError(IdentityPipelineError, ValueError):
@@ -53,6 +55,31 @@ def parse(data: bytes, form: type[Form]) -> Form:
         raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from None
 
 
+def bytes_of(path: Path) -> bytes | None:
+    """What is in a file, by as few calls as can be: some are read by the hundred thousand.
+
+    Returns:
+        None where there is none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        # A pipe of this name is not waited for.
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        parts = [os.read(file, AT_ONCE)]
+        while len(parts[-1]) == AT_ONCE:
+            parts.append(os.read(file, AT_ONCE))
+        return b"".join(parts)
+    except IsADirectoryError:
+        return None
+    finally:
+        os.close(file)
+
+
 def read(path: Path, form: type[Form], mend: str) -> Form | None:
     """A record; None where there is none.
 
@@ -65,9 +92,8 @@ def read(path: Path, form: type[Form], mend: str) -> Form | None:
         DamagedFileError: it is there and cannot be read as this.
     """
     try:
-        return parse(_bytes_of(path), form)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
+        data = bytes_of(path)
+        return None if data is None else parse(data, form)
     except OSError as error:
         reason = f"it cannot be read ({error.strerror or error})"
         raise DamagedFileError(path, reason, mend) from error
@@ -116,23 +142,6 @@ def discard(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         LOG.warning("%s cannot be removed: %s", path, error.strerror or error)
-
-
-def _bytes_of(path: Path) -> bytes:
-    """What is in a file; by as few calls as can be, for they are read by the hundred thousand."""
-    # A pipe of this name is not waited for.
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        data = os.read(file, _AT_ONCE)
-        while len(data) and len(data) % _AT_ONCE == 0 and (more := os.read(file, _AT_ONCE)):
-            data += more
-        return data
-    finally:
-        os.close(file)
-
-
-_AT_ONCE: Final = 1 << 16
-"""Bytes; more than such a file has."""
 
 
 @lru_cache(maxsize=64)

@@ -31,13 +31,14 @@ def stamp_of(found: os.stat_result) -> str:
     return f"{found.st_mtime_ns}/{found.st_size}/{found.st_ino}"
 
 
-def stamps_in(folder: Path, ending: str, beside: str = "") -> dict[str, str]:
+def stamps_in(folder: Path, ending: str, beside: str = "", mark: str = "") -> dict[str, str]:
     """The stamps of the files in a folder that have an ending; one look at the folder.
 
     Args:
         folder: none at all holds nothing.
         ending: what of a file's name is not the video's.
-        beside: the ending of what lies beside a file; where it does, the stamp has a `+`.
+        beside: the ending of what lies beside some of the files.
+        mark: ends the stamp of a file beside which it does.
 
     Returns:
         By video; half-written files are left out.
@@ -52,7 +53,7 @@ def stamps_in(folder: Path, ending: str, beside: str = "") -> dict[str, str]:
             video = name.removesuffix(ending)
             with contextlib.suppress(FileNotFoundError):  # it went in between
                 stamp = stamp_of(os.stat(f"{folder}/{name}"))  # noqa: PTH116 - likewise
-                found[video] = f"{stamp}+" if beside and f"{video}{beside}" in names else stamp
+                found[video] = stamp + mark if mark and f"{video}{beside}" in names else stamp
     return found
 
 

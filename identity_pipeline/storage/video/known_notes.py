@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from identity_pipeline.storage.progress.known import Memory, looked_at, quiet, stamps_in
+from identity_pipeline.storage.progress.known import Memory, looked_at, quiet
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 
 VERSION: Final = 2
-ENDING: Final = ".manifest.json"
 
 
 def notes_of(store: TableStore, asset: str) -> dict[str, Manifest]:
@@ -18,7 +17,7 @@ def notes_of(store: TableStore, asset: str) -> dict[str, Manifest]:
     known: dict[str, list[Any]] = before.get("videos", {})
     if not quiet(before, folder):
         now = looked_at(folder)
-        present = stamps_in(folder, ENDING)
+        present = store.outputs.stamps(asset)
         fresh = {
             video: known[video]
             if video in known and known[video][0] == stamp
