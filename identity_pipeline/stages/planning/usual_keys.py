@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,13 +75,18 @@ class UsualKeys:
 def _outputs(settings: Settings, models: Models) -> tuple[_Output, ...]:
     """What holds of each output; nothing where a model is not there, or no video is usual."""
     specs = [spec for spec in VIDEO_SPECS.values() if not spec.leaves_nothing(settings)]
-    run = {model for spec in specs if not spec.off(settings) for model in spec.runs(settings)}
-    there = run <= models.digests.keys() - models.faults.keys()
     usual = settings.stability.source == "medoid" and not settings.consent.required
-    if not there or not usual or any(spec.writes for spec in specs):
+    if not usual or not _can_be_made(specs, settings, models):
         return ()
     found = [_output(spec, settings, models) for spec in specs]
     return tuple(output for output in found if output) if all(found) else ()
+
+
+def _can_be_made(specs: Sequence[AssetSpec], settings: Settings, models: Models) -> bool:
+    """Whether every model is there that a run would use."""
+    of_each = (spec.runs(settings) for spec in specs if not spec.off(settings))
+    usable = models.digests.keys() - models.faults.keys()
+    return usable.issuperset(model for several in of_each for model in several)
 
 
 def _output(spec: AssetSpec, settings: Settings, models: Models) -> _Output | None:
