@@ -32,12 +32,13 @@ from identity_pipeline.storage.progress.known import (
     stamps_in,
 )
 from identity_pipeline.storage.video.highlights import highlights_paths
+from identity_pipeline.storage.video.outputs import Outputs
 from identity_pipeline.storage.video.registry import VideoRegistry
 
-VERSION: Final = 2
+VERSION: Final = 3
 BESIDE: Final = ("registry", "failures", "redactions")
 """Folders with a file for some videos, besides those of the outputs."""
-ENDINGS: Final = (".manifest.json", ".made-of.json", ".parquet", ".json")
+JSON: Final = ".json"
 DIGITS: Final = 8
 """Bytes of a digest of stamps: so many that two of a folder never have the same."""
 
@@ -140,7 +141,7 @@ class DoneVideos:
                 continue
             old = Memory(self._layout, f"stamps-{name}", VERSION).recall()
             looked = looked_at(folder)
-            stamps = _stamps(folder)
+            stamps = _stamps(self._layout, name)
             self._now["folders"][name] = looked
             self._listed[name] = {**looked, "videos": stamps}
             if {key: old.get(key) for key in looked} != before.get(name):
@@ -215,11 +216,15 @@ def _folders(layout: Layout) -> dict[str, Path]:
     return {**outputs, **{name: layout.root / name for name in BESIDE}}
 
 
-def _stamps(folder: Path) -> dict[str, str]:
-    """A digest of the stamps of all files of each video in a folder."""
+def _stamps(layout: Layout, name: str) -> dict[str, str]:
+    """A digest of the stamps of all files of each video in one of `_folders`."""
+    if name in BESIDE:
+        several = {v: s[JSON] for v, s in stamps_in(layout.root / name, (JSON,)).items()}
+    else:
+        several = Outputs(layout).stamps(name)
     return {
-        video: hashlib.blake2b(repr(sorted(files.items())).encode(), digest_size=DIGITS).hexdigest()
-        for video, files in stamps_in(folder, ENDINGS).items()
+        video: hashlib.blake2b(stamp.encode(), digest_size=DIGITS).hexdigest()
+        for video, stamp in several.items()
     }
 
 

@@ -24,7 +24,8 @@ from identity_pipeline.core.clustering.neighbours import Links
 from identity_pipeline.core.clustering.regrouping import Grouping
 from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.progress.known import stamps_in
+from identity_pipeline.storage.video.outputs import MANIFEST
+from identity_pipeline.storage.video.tables import TableStore
 
 LOG = logging.getLogger(__name__)
 FORMAT: Final = "2"
@@ -34,8 +35,6 @@ STAYS: Final = 10
 """The small file is taken into the large one when it is more than this part of it."""
 LEAST: Final = 4096
 """Rows up to which the small file is let alone."""
-NOTES: Final = ".manifest.json"
-"""How a note's name ends."""
 FRAMES: Final = "frames"
 NOTED: Final = ("track_templates", "calibration_pairs", "face_samples", FRAMES)
 """Outputs of a video by which it is known whether it is the one that was read."""
@@ -124,9 +123,9 @@ class _Note:
     files: dict[str, str] = field(default_factory=dict)
 
 
-def stamps(folder: Path) -> dict[str, str]:
+def stamps(store: TableStore, asset: str) -> dict[str, str]:
     """What changes whenever a note of an asset is written, by video."""
-    return {video: files[NOTES] for video, files in stamps_in(folder, (NOTES,)).items()}
+    return {video: found.stamp for video, found in store.outputs.found(asset, MANIFEST).items()}
 
 
 @dataclass(frozen=True)
