@@ -297,14 +297,15 @@ def _show(sums: Mapping[str, int], things: Sequence[Droppable]) -> None:
 
 def _say_cost(store: TableStore, crops: Sequence[Droppable], dropped: bool) -> None:
     """How much video is decoded again, if all of these are ever run with other settings."""
-    import polars as pl
-
     if not crops:
         return
-    paths = [store.layout.table("ride_video", str(thing.video_id)) for thing in crops]
-    there = [path for path in paths if path.is_file()]
-    total = pl.scan_parquet(there, glob=False).select(pl.col("duration_ms").sum()).collect().item()
-    hours = (total or 0.0) / 3.6e6
+    videos = [str(thing.video_id) for thing in crops]
+    total = sum(
+        float(store.read("ride_video", video_id, ("duration_ms",))["duration_ms"].sum())
+        for video_id in videos
+        if store.outputs.has("ride_video", video_id)
+    )
+    hours = total / 3.6e6
     verb = "are dropped" if dropped else "stay unless named"
     say(
         f"The crops of {counted(len(crops), 'finished video')} {verb}. Without them, running these "

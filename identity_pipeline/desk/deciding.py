@@ -167,10 +167,10 @@ def _refuse_of_other_tracks(desk: Desk, form: Form, seen_at: int) -> None:
     """
     words = " ".join((*form.all("subject"), *form.all("whole"), *form.all("part"))).split()
     subjects = {word for word in words if ids.SUBJECT.fullmatch(word)}
-    layout = desk.stores.layout
+    outputs = desk.stores.tables.outputs
     for video_id in sorted({ids.parse(subject).video_id for subject in subjects}):
-        tables = (layout.table(name, video_id) for name in ASSETS)
-        if any(path.is_file() and path.stat().st_mtime_ns > seen_at - TICK_NS for path in tables):
+        tables = (outputs.find(name, video_id) for name in ASSETS)
+        if any(table and table.changed_ns > seen_at - TICK_NS for table in tables):
             why = f"{video_id} was processed anew while you looked; look once more."
             raise ChangedMeanwhileError(why, ())
 

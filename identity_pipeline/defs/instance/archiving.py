@@ -17,6 +17,7 @@ from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.storage.folder.disk import finished_before
 from identity_pipeline.storage.video.archive import Archive, ArchiveMark
 from identity_pipeline.storage.video.failures import FailureNotes
+from identity_pipeline.storage.video.outputs import MANIFEST
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import TABLES
 
@@ -72,9 +73,7 @@ def archive(
     for video_id in video_ids:
         why_not = unsafe(store, video_id)
         if why_not is None:
-            finished = store.layout.manifest("identity_dataset", video_id).stat().st_mtime
-            mark = ArchiveMark(_iso(now), _iso(datetime.fromtimestamp(finished, UTC)))
-            archived.put(video_id, mark)
+            archived.put(video_id, _mark(store, video_id, now))
             instance.delete_dynamic_partition(str(videos.name), video_id)
         yield video_id, why_not
 
@@ -90,11 +89,21 @@ def taken_out(
         return None
     if video_id in busy_videos(instance):
         return "a run is at it"
-    finished = store.layout.manifest("identity_dataset", video_id).stat().st_mtime
-    mark = ArchiveMark(_iso(now), _iso(datetime.fromtimestamp(finished, UTC)))
-    Archive(store.layout).put(video_id, mark)
+    Archive(store.layout).put(video_id, _mark(store, video_id, now))
     instance.delete_dynamic_partition(str(videos.name), video_id)
     return None
+
+
+def _mark(store: TableStore, video_id: str, now: datetime) -> ArchiveMark:
+    """What is noted of a video that is taken out.
+
+    Raises:
+        FileNotFoundError: it is not finished.
+    """
+    note = store.outputs.find("identity_dataset", video_id, MANIFEST)
+    if note is None:
+        raise FileNotFoundError(f"{video_id} has no image sets")
+    return ArchiveMark(_iso(now), _iso(datetime.fromtimestamp(note.changed_ns / 1e9, UTC)))
 
 
 def not_for_good(instance: dg.DagsterInstance, store: TableStore, video_id: str) -> str | None:

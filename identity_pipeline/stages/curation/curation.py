@@ -331,9 +331,8 @@ def _largest_face(library: LibrarySnapshot, subject: str) -> tuple[int, list[flo
     """Frame and box of the largest face of a track without a template."""
     _, video_id, local_id, lost = ids.parse(subject)
     names = ("face_detections", "face_tracks")
-    if lost or not all(
-        library.stores.tables.layout.table(name, video_id).is_file() for name in names
-    ):
+    outputs = library.stores.tables.outputs
+    if lost or not all(outputs.has(name, video_id) for name in names):
         return None
     faces, tracks = (library.stores.tables.read(name, video_id) for name in names)
     wanted = tracks.filter(pl.col("track_id") == int(local_id))["face_id"].to_list()

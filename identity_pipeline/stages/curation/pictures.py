@@ -123,7 +123,7 @@ def _exported(library: LibrarySnapshot, word: str) -> str:
 
 def face_boxes(store: TableStore, video_id: str) -> pl.DataFrame | None:
     """face_id, frame_idx and box of every face of a video or set; None where there is no table."""
-    if not store.layout.table("face_detections", video_id).is_file():
+    if not store.outputs.has("face_detections", video_id):
         return None
     return store.read("face_detections", video_id, _BOX)
 

@@ -26,6 +26,7 @@ from identity_pipeline.stages.specs.damage import PassedOver
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.outputs import Outputs
 from identity_pipeline.storage.video.tables import TableStore
 
 MACHINE = "identity-pipeline"
@@ -132,7 +133,7 @@ def present_faces(store: TableStore, book: Mapping[str, Sequence[ev.Anchor]]) ->
     parts, passed_over = [], PassedOver()
     for video_id in sorted(wanted):
         names = ("face_tracks", "face_detections")
-        if not all(store.layout.table(name, video_id).is_file() for name in names):
+        if not all(store.outputs.has(name, video_id) for name in names):
             continue
         with passed_over.reading(video_id):
             tracks = store.read("face_tracks", video_id, ("face_id", "frame_idx", "track_id"))
@@ -151,7 +152,7 @@ def in_step(store: TableStore, video_id: str, tracks: pl.DataFrame) -> bool:
     While a video is processed anew its tracks are new and its templates old: decisions keep their
     names until both fit.
     """
-    if not store.layout.table("track_templates", video_id).is_file():
+    if not store.outputs.has("track_templates", video_id):
         return True
     best = store.read("track_templates", video_id, ("best_face_id", "track_id"))
     named = best.rename({"best_face_id": "face_id"})
@@ -265,11 +266,5 @@ def _folders(layout: Layout) -> list[int]:
 
 def _tables(layout: Layout, video_id: str) -> str:
     """Changes with each table of a video."""
-    marks = []
-    for asset in ASSETS:
-        try:
-            found = layout.table(asset, video_id).stat()
-            marks.append(f"{found.st_mtime_ns}/{found.st_size}/{found.st_ino}")
-        except FileNotFoundError:
-            marks.append("-")
-    return " ".join(marks)
+    several = (Outputs(layout).find(asset, video_id) for asset in ASSETS)
+    return " ".join(found.stamp if found else "-" for found in several)

@@ -172,8 +172,8 @@ class LibrarySnapshot:
         """Whether a word is the id of one of `videos`; only its own files are looked for."""
         if "videos" in vars(self) or not VIDEO_ID.fullmatch(word):
             return word in self.videos
-        layout = self.stores.tables.layout
-        return any(layout.table(name, word).is_file() for name in TRACKS)
+        outputs = self.stores.tables.outputs
+        return any(outputs.has(name, word) for name in TRACKS)
 
     def templates(self, videos: Iterable[str]) -> pl.DataFrame:
         """The table `track_templates` of some videos, without the vectors, sorted.
@@ -182,7 +182,7 @@ class LibrarySnapshot:
         """
         parts = [empty("track_templates").drop("template")]
         for video_id in sorted(set(videos)):
-            if self.stores.tables.layout.table("track_templates", video_id).is_file():
+            if self.stores.tables.outputs.has("track_templates", video_id):
                 with self._passed_over.reading(video_id):
                     table = self.stores.tables.read("track_templates", video_id, parts[0].columns)
                     parts.append(table)
@@ -209,7 +209,7 @@ class LibrarySnapshot:
             DamagedTableError: they cannot; says what mends them.
         """
         for name in TRACKS:
-            if self.stores.tables.layout.table(name, video_id).is_file():
+            if self.stores.tables.outputs.has(name, video_id):
                 self.stores.tables.read(name, video_id, ("track_id",))
         return video_id
 

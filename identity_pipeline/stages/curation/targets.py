@@ -253,7 +253,7 @@ def _face(library: LibrarySnapshot, word: str, face_id: str) -> Chosen:
     video_id = find_video(library, word)
     faces = _tracks_of_faces(library, video_id)
     if face_id not in faces:
-        detected = library.stores.tables.layout.table("face_detections", video_id).is_file()
+        detected = library.stores.tables.outputs.has("face_detections", video_id)
         if detected and face_id in _detected(library, video_id):
             return _plain([ids.face(video_id, face_id)])
         raise CurationError(
@@ -273,6 +273,6 @@ def _detected(library: LibrarySnapshot, video_id: str) -> set[str]:
 
 def _tracks_of_faces(library: LibrarySnapshot, video_id: str) -> dict[str, int | None]:
     tables = library.stores.tables
-    if not tables.layout.table("face_tracks", video_id).is_file():
+    if not tables.outputs.has("face_tracks", video_id):
         return {}
     return dict(tables.read("face_tracks", video_id, ("face_id", "track_id")).iter_rows())

@@ -28,6 +28,7 @@ from identity_pipeline.stages.datasets.sources import material_of, people_of
 from identity_pipeline.stages.planning.video_list import with_sets
 from identity_pipeline.stages.specs.exported import TYPES, shown_rows
 from identity_pipeline.storage.layout import VIDEO_ID
+from identity_pipeline.storage.video.outputs import MANIFEST
 
 PAGE: Final = 50
 """Rides on one page; chosen."""
@@ -224,7 +225,7 @@ def has_sets(library: LibrarySnapshot, video_id: str) -> bool:
     stores = library.stores
     if VIDEO_ID.fullmatch(video_id) is None or video_id not in library.videos:
         raise CurationError(f"there is no ride {video_id!r}; the list of rides has all.")
-    noted = stores.layout.manifest("identity_dataset", video_id).is_file()
+    noted = stores.tables.outputs.has("identity_dataset", video_id, MANIFEST)
     return noted and stores.layout.export(video_id).is_dir()
 
 

@@ -126,7 +126,7 @@ def templates_of(library: LibrarySnapshot, tracks: Collection[str]) -> pl.DataFr
     parts = [empty("track_templates").select(COLUMNS)]
     present = [key for key in tracks if not ids.parse(key).lost]
     for video_id in sorted(set(map(video_of, present))):
-        if store.layout.table("track_templates", video_id).is_file():
+        if store.outputs.has("track_templates", video_id):
             parts.append(store.read("track_templates", video_id, COLUMNS))
     wanted = pl.col("track_key").is_in(present) & (pl.col("space") == space)
     return pl.concat(parts).filter(wanted).sort("track_key")

@@ -320,7 +320,7 @@ def sources_of(stores: LibraryStores) -> Sources:
 
 
 def _read(store: TableStore, asset: str, video_id: str) -> pl.DataFrame:
-    there = store.layout.table(asset, video_id).is_file()
+    there = store.outputs.has(asset, video_id)
     return store.read(asset, video_id) if there else empty(asset)
 
 

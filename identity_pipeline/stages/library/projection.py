@@ -22,6 +22,7 @@ from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES, VIDEO_SPECS
 from identity_pipeline.stages.specs.damage import PassedOver
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
+from identity_pipeline.storage.video.outputs import PARTS
 from identity_pipeline.storage.video.tables import TableStore
 
 CODE_VERSION: Final = "1"
@@ -99,8 +100,8 @@ def regenerate(
 def forget(own: TableStore, video_id: str) -> None:
     """Removes what a head's space holds of a video; `regenerate` makes it anew if it can."""
     for name in TEMPLATE_TABLES:
-        own.layout.table(name, video_id).unlink(missing_ok=True)
-        own.layout.manifest(name, video_id).unlink(missing_ok=True)
+        for part in PARTS:
+            own.outputs.remove(name, video_id, part)
 
 
 def is_regenerated(stores: LibraryStores, head_id: str, settings: Settings) -> bool:

@@ -15,7 +15,12 @@ import polars as pl
 
 from identity_pipeline.core.clustering.constraints import Pair
 from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
-from identity_pipeline.core.library.recompute import Calibrated, calibration_of, rides_sampled
+from identity_pipeline.core.library.recompute import (
+    Calibrated,
+    HumanFacts,
+    calibration_of,
+    rides_sampled,
+)
 from identity_pipeline.core.matching.assignment import Decisions
 from identity_pipeline.core.matching.cross_pairs import tracks_compared
 from identity_pipeline.core.matching.templates import in_order
@@ -104,6 +109,27 @@ class LibraryInputs:
         strangers = [[key, *self._made_of(subjects.parse(key).video_id)] for key in cohort]
         return sha256_of_value(known), sha256_of_value(strangers)
 
+    def matched_on(self, human: HumanFacts, settings: Settings) -> str:
+        """Digest of what tracks are matched on, besides their templates and the calibration."""
+        said = human.decisions
+        labelled = self.templates.filter(pl.col("track_key").is_in(sorted(said.assigned)))
+        known = {
+            "space": self.space,
+            "settings": chosen(settings, ("match",)),
+            "labelled": [
+                [key, said.assigned[key], self.made_of[video][0]]
+                for key, video in labelled.select("track_key", "video_id").iter_rows()
+            ],
+            "assigned": sorted(said.assigned.items()),
+            "accepted": sorted(said.accepted),
+            "rejected": sorted([*pair, evidence] for pair, evidence in said.rejected.items()),
+            "ignored": sorted(said.ignored),
+            "not_faces": sorted(said.not_faces),
+            "pinned": sorted(human.pinned),
+            "withheld": sorted(human.withheld),
+        }
+        return sha256_of_value(known)
+
     @property
     def most(self) -> str | None:
         """The space of most videos that were read, also of copies; None without templates."""
@@ -116,7 +142,7 @@ class LibraryInputs:
         return self.made_of[video_id][: len(TEMPLATE_TABLES)]
 
     def _read(self, name: str, videos: Iterable[str]) -> pl.DataFrame:
-        there = [v for v in sorted(videos) if self.own.layout.table(name, v).is_file()]
+        there = [v for v in sorted(videos) if self.own.outputs.has(name, v)]
         table = self.copies.counted(
             pl.concat([empty(name), *(self.own.read(name, video_id) for video_id in there)])
         )
@@ -169,7 +195,7 @@ def read_inputs(
 
 def of_video(own: TableStore, video_id: str) -> dict[str, pl.DataFrame]:
     """The tables of `TEMPLATE_TABLES` of one video: all of them, or an error."""
-    there = {name: own.layout.table(name, video_id).is_file() for name in TEMPLATE_TABLES}
+    there = {name: own.outputs.has(name, video_id) for name in TEMPLATE_TABLES}
     return {
         name: own.read(name, video_id) if there[name] else empty(name) for name in TEMPLATE_TABLES
     }
@@ -189,10 +215,9 @@ def versions_of(store: TableStore, video_id: str) -> list[str]:
 def looked_at(stores: LibraryStores, head_id: str | None) -> dict[str, str]:
     """The stamps of all notes of each video that has templates in a space."""
     store, own = stores.tables, stores.in_space(head_id)
-    folders = [(store if name == FRAMES else own).layout.tables / name for name in NOTED]
+    several = [stamps(store if name == FRAMES else own, name) for name in NOTED]
     if head_id is not None:
-        folders.append(store.layout.tables / NOTED[0])
-    several = [stamps(folder) for folder in folders]
+        several.append(stamps(store, NOTED[0]))
     return {
         video: " ".join(one.get(video, "-") for one in several)
         for video in own.videos_with(NOTED[0])

@@ -224,7 +224,7 @@ def faces_used(store: TableStore, set_id: str) -> int:
 
 
 def _templates(store: TableStore, set_id: str) -> pl.DataFrame:
-    there = store.layout.table("track_templates", set_id).is_file()
+    there = store.outputs.has("track_templates", set_id)
     return store.read("track_templates", set_id) if there else empty("track_templates")
 
 

@@ -22,6 +22,7 @@ from identity_pipeline.storage.progress.pause import paused
 from identity_pipeline.storage.video.archive import Archive
 from identity_pipeline.storage.video.chunks import unfinished
 from identity_pipeline.storage.video.failures import DAMAGED, NOTE_DAMAGED, FailureNotes
+from identity_pipeline.storage.video.outputs import MANIFEST
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -55,7 +56,7 @@ def is_finished(store: TableStore, settings: Settings, video_id: str) -> bool:
     layout = store.layout
     return (
         layout.export(video_id).is_dir()
-        and all(layout.manifest(name, video_id).is_file() for name in _last_notes(settings))
+        and all(store.outputs.has(name, video_id, MANIFEST) for name in _last_notes(settings))
         and video_id not in FailureNotes(layout).ids()
     )
 

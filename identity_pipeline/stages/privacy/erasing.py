@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from identity_pipeline.settings import Settings
@@ -28,6 +28,7 @@ from identity_pipeline.storage.folder.backup_register import drop_notes
 from identity_pipeline.storage.folder.disk import size_of
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.heads import Live
+from identity_pipeline.storage.video.outputs import PARTS, Outputs
 
 
 @dataclass(frozen=True)
@@ -158,15 +159,18 @@ def tables_of(assets: Iterable[str]) -> Callable[[Erasing], list[Removed]]:
 
     def erase(erasing: Erasing) -> list[Removed]:
         layout = erasing.layout
-        paths = [
-            path(asset, name)
+        outputs = Outputs(layout)
+        removed = [
+            outputs.remove(asset, name, part)
             for name in erasing.footprint.whole
             for asset in several
-            for path in (layout.table, layout.manifest, layout.made_of)
+            for part in PARTS
         ]
-        if place == "tables":
-            paths += [layout.copy_keys, layout.copy_keys_later]
-        return _told(_gone(place, "biometric", paths))
+        sizes = [size for size in removed if size is not None]
+        keys = [layout.copy_keys, layout.copy_keys_later] if place == "tables" else []
+        memory = _gone(place, "biometric", keys)
+        size = (memory.bytes or 0) + sum(sizes)
+        return _told(replace(memory, count=memory.count + len(sizes), bytes=size))
 
     return erase
 

@@ -257,11 +257,11 @@ class _Search:
 
     def _faces_in(self, video_id: str) -> pl.DataFrame:
         """Every face that was detected in a video: id, frame, box and track."""
-        store, layout = self.library.stores.tables, self._layout
-        if not layout.table("face_detections", video_id).is_file():
+        store = self.library.stores.tables
+        if not store.outputs.has("face_detections", video_id):
             return _NO_FACES
         found = store.read("face_detections", video_id, _BOXES)
-        if not layout.table("face_tracks", video_id).is_file():
+        if not store.outputs.has("face_tracks", video_id):
             return found.with_columns(track_id=pl.lit(None, pl.Int64))
         tracks = store.read("face_tracks", video_id, ("face_id", "track_id"))
         return found.join(tracks, on="face_id", how="left", maintain_order="left")
@@ -308,10 +308,10 @@ class _Search:
 
     def _riders(self, video_id: str) -> set[int]:
         """Tracks of the riders; of a ride of which nobody was told yet, all tracks."""
-        if not self._layout.table("riders", video_id).is_file():
+        store = self.library.stores.tables
+        if not store.outputs.has("riders", video_id):
             return _numbers(self._faces_in(video_id))
-        columns = ("track_id", "person_id")
-        riders = self.library.stores.tables.read("riders", video_id, columns)
+        riders = store.read("riders", video_id, ("track_id", "person_id"))
         return set(riders.drop_nulls("person_id")["track_id"].to_list())
 
     # names -------------------------------------------------------------------------------------

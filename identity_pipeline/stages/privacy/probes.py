@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -209,26 +211,30 @@ def _distinct(vectors: Iterable[NDArray[np.float32]]) -> list[NDArray[np.float32
 
 
 def _vectors(stores: LibraryStores, sought: Sought) -> Iterator[NDArray[np.float32]]:
-    layout = stores.layout
-    heads = [layout.head(card.head_id) / "tables" for card in stores.heads.cards()]
-    for tables in (layout.tables, *heads):
+    heads = (stores.in_space(card.head_id) for card in stores.heads.cards())
+    for outputs in (tables.outputs for tables in (stores.tables, *heads)):
         for video in sorted({*sought.faces, *sought.tracks}):
-            for path in sorted(tables.glob(f"*/{video}.parquet")):
-                yield from _of_table(path, _rows_of(sought, video))
-        for path in sorted(tables.glob(".generations/*/*.parquet")):
-            yield from _of_table(path, _rows_of_people(sought))
+            for asset in outputs.assets(video):
+                read = partial(outputs.read, asset, video)
+                yield from _of_table(read, _rows_of(sought, video))
+    for path in sorted(stores.layout.generations.glob("*/*.parquet")):
+        yield from _of_table(path.read_bytes, _rows_of_people(sought))
     yield from _centres(stores, sought)
 
 
-def _of_table(path: Path, rows: Mapping[str, Collection[Any]]) -> Iterator[NDArray[np.float32]]:
+def _of_table(
+    read: Callable[[], bytes], rows: Mapping[str, Collection[Any]]
+) -> Iterator[NDArray[np.float32]]:
     """Vectors of the rows that have one of some values in a column."""
     try:
-        schema = pl.read_parquet_schema(path)
+        data = BytesIO(read())
+        schema = pl.read_parquet_schema(data)
         vectors = [name for name, dtype in schema.items() if _is_vectors(dtype)]
         keys = [name for name in rows if name in schema]
         if not vectors or not keys:
             return
-        table = pl.read_parquet(path, columns=[*keys, *vectors], memory_map=False, glob=False)
+        data.seek(0)
+        table = pl.read_parquet(data, columns=[*keys, *vectors])
     except (pl.exceptions.PolarsError, OSError):
         return
     wanted = (_among(pl.col(key), list(rows[key]), schema[key]) for key in keys)
@@ -358,9 +364,9 @@ def words_that_stay(stores: LibraryStores, sought: Sought, gone: Collection[str]
 
 
 def _tracks_in(stores: LibraryStores, video: str) -> list[str]:
-    path = stores.layout.table("track_templates", video)
     try:
-        return pl.read_parquet(path, columns=["track_key"], memory_map=False)["track_key"].to_list()
+        data = stores.tables.outputs.read("track_templates", video)
+        return pl.read_parquet(data, columns=["track_key"])["track_key"].to_list()
     except (pl.exceptions.PolarsError, OSError):
         return []
 
@@ -381,9 +387,9 @@ def _of_one(stores: LibraryStores, sought: Sought, keys: Iterable[str]) -> Sough
 
 
 def _faces_of(stores: LibraryStores, video: str, track: int) -> list[str]:
-    path = stores.layout.table("face_tracks", video)
     try:
-        table = pl.read_parquet(path, columns=["face_id", "track_id"], memory_map=False)
+        data = stores.tables.outputs.read("face_tracks", video)
+        table = pl.read_parquet(data, columns=["face_id", "track_id"])
     except (pl.exceptions.PolarsError, OSError):
         return []
     return table.filter(pl.col("track_id") == track)["face_id"].sort().to_list()

@@ -43,6 +43,7 @@ from identity_pipeline.storage.video.crop_archive import (
     part_in,
     write_part,
 )
+from identity_pipeline.storage.video.outputs import PARTS, TABLE
 from identity_pipeline.storage.video.redactions import Redactions, digest_of
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline.tables import BOX, KEY_POINTS
@@ -232,20 +233,21 @@ def _drop_later(store: TableStore, video_id: str) -> tuple[int, int]:
     for path in _later(store.layout, video_id):
         if path.exists():
             size += size_of(path)
-            outputs += not path.name.endswith(".json")
+            outputs += 1
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for asset in reversed(LATER):
+        for part in PARTS:
+            gone = store.outputs.remove(asset, video_id, part)
+            size += gone or 0
+            outputs += gone is not None and part == TABLE
     return outputs, size
 
 
 def _later(layout: Layout, video_id: str) -> Iterator[Path]:
-    """The export before the table that lists it: a kill in between leaves no list of nothing."""
+    """What is no table. It goes first: a kill in between leaves no list of exports without them."""
     yield layout.output / video_id
     yield layout.desk_pictures(video_id)
     yield layout.set_versions(video_id)
     for step in sorted(layout.chunks("watch", video_id).parent.parent.glob("*")):
         if step.is_dir() and not step.name.startswith("."):
             yield layout.chunks(step.name, video_id)
-    for asset in reversed(LATER):
-        yield layout.table(asset, video_id)
-        yield layout.manifest(asset, video_id)
-        yield layout.made_of(asset, video_id)

@@ -33,6 +33,7 @@ from identity_pipeline.storage.folder.backup_register import (
 from identity_pipeline.storage.folder.disk import size_of
 from identity_pipeline.storage.layout import Layout, inside
 from identity_pipeline.storage.video.crop_archive import CropArchive
+from identity_pipeline.storage.video.outputs import MANIFEST, PARTS, Outputs
 
 OF_RIDES: Final[tuple[Kind, ...]] = ("sources", "crops", "embeddings", "sets")
 BY_FORGETTING: Final[tuple[Kind, ...]] = ("photos", "unconsented")
@@ -157,8 +158,8 @@ def _things(stores: LibraryStores, settings: Settings, wanted: frozenset[Kind]) 
     asked = Asked.now(stores, settings) if "unconsented" in wanted else None
     for video_id, at in _finished(layout):
         for kind in OF_RIDES:
-            if kind in wanted and (paths := list(_paths(stores, layout, kind, video_id))):
-                yield Thing(kind, video_id, at, sum(map(size_of, paths)))
+            if kind in wanted and (size := _size(stores, layout, kind, video_id)) is not None:
+                yield Thing(kind, video_id, at, size)
         if asked is not None:
             yield from _without_consent(stores, asked, video_id, at)
     others: dict[Kind, Callable[[Layout], Iterator[Thing]]] = {
@@ -193,9 +194,8 @@ def _logs(layout: Layout) -> Iterator[Thing]:
 
 def _finished(layout: Layout) -> Iterator[tuple[str, float]]:
     """Each finished ride, and when."""
-    for note in sorted((layout.tables / FINISHED).glob("*.manifest.json")):
-        if not atomic.is_temporary(note):
-            yield note.name.removesuffix(".manifest.json"), note.stat().st_mtime
+    for video_id, note in sorted(Outputs(layout).found(FINISHED, MANIFEST).items()):
+        yield video_id, note.changed_ns / 1e9
 
 
 def _without_consent(
@@ -205,7 +205,8 @@ def _without_consent(
     verdicts = asked.of_riders(video_id)
     known = verdicts.values() or (asked.consents.of_visit(video_id, None, "export"),)
     if not any(verdict.allowed for verdict in known):
-        if any(any(_paths(stores, stores.tables.layout, kind, video_id)) for kind in OF_RIDES):
+        sizes = (_size(stores, stores.tables.layout, kind, video_id) for kind in OF_RIDES)
+        if any(size is not None for size in sizes):
             yield Thing("unconsented", video_id, at)
         return
     seats = seats_of(stores.tables, video_id)
@@ -214,22 +215,30 @@ def _without_consent(
             yield Thing("unconsented", f"{video_id}:{track}", at)
 
 
+def _size(stores: LibraryStores, layout: Layout, kind: Kind, video_id: str) -> int | None:
+    """Bytes of what there is of a ride; None where there is nothing."""
+    if kind == "embeddings":
+        several = (Outputs(layout).find(a, video_id, part) for part in PARTS for a in NUMBERS)
+        sizes = [found.size for found in several if found]
+    else:
+        sizes = list(map(size_of, _paths(stores, layout, kind, video_id)))
+    return sum(sizes) if sizes else None
+
+
 def _paths(stores: LibraryStores, layout: Layout, kind: Kind, video_id: str) -> Iterator[Path]:
-    """What there is of a ride; files that lie outside the data folder are not ours to remove."""
+    """What there is of a ride besides its tables, as far as it is ours to remove."""
     if kind == "sources":
         yield from _sources(stores, layout, video_id)
     elif kind == "crops" and CropArchive(layout.crops(video_id)).parts:
         yield layout.crops(video_id)
     elif kind == "sets" and layout.export(video_id).exists():
         yield layout.output / video_id
-    elif kind == "embeddings":
-        yield from filter(Path.is_file, _numbers(layout, video_id))
 
 
-def _numbers(layout: Layout, video_id: str) -> Iterator[Path]:
-    """Where faces as numbers lie; what tells how they were made comes last, and goes last."""
-    for of_one in (layout.table, layout.manifest, layout.made_of):
-        yield from (of_one(asset, video_id) for asset in NUMBERS)
+def _drop_numbers(layout: Layout, video_id: str) -> int:
+    """Removes faces as numbers; what tells how they were made goes last. Bytes that went."""
+    outputs = Outputs(layout)
+    return sum(outputs.remove(a, video_id, part) or 0 for part in PARTS for a in NUMBERS)
 
 
 def _sources(stores: LibraryStores, layout: Layout, video_id: str) -> Iterator[Path]:
@@ -249,8 +258,8 @@ def _removed(stores: LibraryStores, settings: Settings, layout: Layout, thing: T
         return _drop(inside(root, root / thing.name))
     if thing.kind == "embeddings":
         _forget_points(stores, settings, thing.name)
-    gone = sum(map(_drop, list(_paths(stores, layout, thing.kind, thing.name))))
-    return gone + (_drop_memory(stores) if thing.kind == "embeddings" else 0)
+        return _drop_numbers(layout, thing.name) + _drop_memory(stores)
+    return sum(map(_drop, list(_paths(stores, layout, thing.kind, thing.name))))
 
 
 def _drop_memory(stores: LibraryStores) -> int:

@@ -30,14 +30,15 @@ from identity_pipeline.storage.layout import Layout, inside
 from identity_pipeline.storage.library.generations import NOTE, Generation, Generations
 from identity_pipeline.storage.library.snapshots import FILES
 from identity_pipeline.storage.publishing.object_store import Contents
+from identity_pipeline.storage.video.outputs import MADE_OF, MANIFEST, TABLE, Outputs
 from identity_pipeline.storage.video.registry import Registration
 
 DATASET: Final = FINISHED_BY
 TABLES, EXPORT, REGISTRATION = "tables/", "export/", "registration.json"
-SUFFIXES: Final = ("manifest.json", "made-of.json", "parquet")
+NOTED: Final = (MANIFEST, MADE_OF, TABLE)
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
 GENERATION: Final = re.compile(r"\d{6,}-[0-9a-f]{1,12}")
-TABLE: Final = re.compile(r"[a-z][a-z0-9_]*\.(manifest\.json|made-of\.json|parquet)")
+OF_LIBRARY: Final = re.compile(r"[a-z][a-z0-9_]*\.(manifest\.json|made-of\.json|parquet)")
 """A file of a table of the library, or what a step noted there, as older versions published too."""
 DEEPEST: Final = 4
 """Parts of the path of a file of an export at most; `meta/person_0/anchors/..._meta.json`."""
@@ -88,13 +89,11 @@ def models_of_export(contents: Contents) -> list[tuple[str, str | None]]:
 
 def _output(layout: Layout, video_id: str, asset: str) -> Contents:
     """Manifest, note and table of one output; nothing where it has no manifest."""
-    places = (layout.manifest, layout.made_of, layout.table)
-    paths = dict(zip(SUFFIXES, (place(asset, video_id) for place in places), strict=True))
-    if not paths[SUFFIXES[0]].is_file():
+    outputs = Outputs(layout)
+    if not outputs.has(asset, video_id, MANIFEST):
         return {}
-    return {
-        f"{TABLES}{asset}.{s}": path.read_bytes() for s, path in paths.items() if path.is_file()
-    }
+    parts = {part: outputs.there(asset, video_id, part) for part in NOTED}
+    return {f"{TABLES}{asset}{part}": data for part, data in parts.items() if data is not None}
 
 
 def _read_note(contents: Contents, path: str, key: str) -> Any:
@@ -196,7 +195,7 @@ def check_library(contents: Contents) -> tuple[str, dict[str, bytes]]:
 
 def _check_generation(name: str, files: Contents) -> None:
     for file in files:
-        if file != NOTE and not TABLE.fullmatch(file):
+        if file != NOTE and not OF_LIBRARY.fullmatch(file):
             raise NotOursError(f"{file!r} is no file of a library")
     if NOTE not in files:
         raise NotOursError(f"{NOTE} is missing")
@@ -225,7 +224,7 @@ def _check_registration(video_id: str, data: bytes) -> None:
 
 
 def _check_tables(video_id: str, contents: Contents) -> None:
-    known = {f"{TABLES}{asset}.{suffix}" for asset in VIDEO_SPECS for suffix in SUFFIXES}
+    known = {f"{TABLES}{asset}{part}" for asset in VIDEO_SPECS for part in NOTED}
     for path in contents:
         if path != REGISTRATION and path not in known and not path.startswith(EXPORT):
             raise NotOursError(f"{path!r} is no file of a video of this program")
@@ -234,7 +233,7 @@ def _check_tables(video_id: str, contents: Contents) -> None:
 
 
 def _check_output(video_id: str, asset: str, contents: Contents) -> None:
-    manifest, made_of, table = (contents.get(f"{TABLES}{asset}.{suffix}") for suffix in SUFFIXES)
+    manifest, made_of, table = (contents.get(f"{TABLES}{asset}{part}") for part in NOTED)
     if manifest is None and table is None:
         return
     noted = _object(f"{TABLES}{asset}.manifest.json", manifest or b"")

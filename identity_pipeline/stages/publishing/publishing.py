@@ -49,6 +49,7 @@ from identity_pipeline.storage.publishing.object_store import (
     subject_of,
     version_of,
 )
+from identity_pipeline.storage.video.outputs import MANIFEST, PARTS, Outputs
 from identity_pipeline.storage.video.registry import VideoRegistry
 
 WAIT_S = 10.0
@@ -327,7 +328,7 @@ class Publisher:
         with locks.exclusive(
             self.layout.chunk_lock(video_id), f"the video {video_id}", "fetch", WAIT_S
         ):
-            if self.layout.manifest(DATASET, video_id).is_file() and not force:
+            if Outputs(self.layout).has(DATASET, video_id, MANIFEST) and not force:
                 if _same_manifests(self.layout, video_id, contents):
                     return None
                 raise OthersThereError(
@@ -382,12 +383,8 @@ class Publisher:
                     place.write_bytes(data)
         for path in sorted(contents, key=_order):
             if path.startswith(TABLES):
-                atomic.write_bytes(self._place(video_id, path), contents[path])
-
-    def _place(self, video_id: str, path: str) -> Path:
-        """Where a file of a video lies in the data folder."""
-        asset, _, suffix = path.removeprefix(TABLES).partition(".")
-        return self.layout.tables / asset / f"{check_video_id(video_id)}.{suffix}"
+                asset, dot, suffix = path.removeprefix(TABLES).partition(".")
+                Outputs(self.layout).put(asset, video_id, dot + suffix, contents[path])
 
     def _contents(self, video_id: str | None) -> Contents:
         try:
@@ -474,42 +471,50 @@ def _order(path: str) -> tuple[bool, bool, str]:
 
 def _same_manifests(layout: Layout, video_id: str, contents: Contents) -> bool:
     """Whether the data folder's tables are those, by what their manifests say."""
-    suffix = ".manifest.json"
-    return all(
-        path.is_file() and path.read_bytes() == data
+    outputs = Outputs(layout)
+    noted = {
+        name.removeprefix(TABLES).removesuffix(MANIFEST): data
         for name, data in contents.items()
-        if name.endswith(suffix)
-        for path in [layout.manifest(name.removeprefix(TABLES).removesuffix(suffix), video_id)]
-    )
+        if name.endswith(MANIFEST)
+    }
+    return all(outputs.there(asset, video_id, MANIFEST) == data for asset, data in noted.items())
 
 
 def _stamp(layout: Layout, video_id: str | None) -> str:
     """Changes with any file of a video or of the library, by their times."""
     if video_id is None:
         return sha256_of_value(changed([layout.library_tables]))
-    places = (layout.manifest, layout.made_of, layout.table)
-    paths = [place(asset, video_id) for asset in sorted(VIDEO_SPECS) for place in places]
-    return sha256_of_value(
-        changed([*paths, layout.export(video_id), layout.registration(video_id)])
-    )
+    outputs = Outputs(layout)
+    several = [outputs.find(a, video_id, part) for a in sorted(VIDEO_SPECS) for part in PARTS]
+    times = [found.changed_ns if found else None for found in several]
+    beside = changed([layout.export(video_id), layout.registration(video_id)])
+    return sha256_of_value([*times, *beside])
 
 
 def _last_made(layout: Layout, video_id: str | None = None) -> dict[str, int]:
     """Finished video -> when the last of it was written, in nanoseconds since 1970."""
     newest: dict[str, int] = {}
     for asset in LAST_OF_A_VIDEO:
-        folder = layout.tables / asset
-        for video, at in times(folder, ".manifest.json", video_id).items():
+        for video, at in _noted_at(layout, asset, video_id).items():
             newest[video] = max(at, newest.get(video, 0))
-    finished = times(layout.tables / DATASET, ".manifest.json", video_id)
+    finished = _noted_at(layout, DATASET, video_id)
     return {video: at for video, at in newest.items() if video in finished}
 
 
-def times(folder: Path, suffix: str, only: str | None = None) -> dict[str, int]:
+def _noted_at(layout: Layout, asset: str, video_id: str | None) -> dict[str, int]:
+    """Video -> when an output of it, or of the one that is asked for, was noted."""
+    outputs = Outputs(layout)
+    if video_id is None:
+        return {video: note.changed_ns for video, note in outputs.found(asset, MANIFEST).items()}
+    note = outputs.find(asset, video_id, MANIFEST)
+    return {video_id: note.changed_ns} if note else {}
+
+
+def times(folder: Path, suffix: str) -> dict[str, int]:
     """Name -> time of change of every file of a folder with a suffix."""
     if not folder.is_dir():
         return {}
-    names: Iterable[str] = [f"{only}{suffix}"] if only else os.listdir(folder)  # noqa: PTH208
+    names = os.listdir(folder)  # noqa: PTH208
     wanted = (n for n in names if n.endswith(suffix) and not atomic.is_temporary(Path(n)))
     found: dict[str, int] = {}
     for name in wanted:

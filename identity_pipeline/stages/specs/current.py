@@ -51,7 +51,7 @@ def is_whole(
     if thorough:
         there = store.manifest(spec.key, video_id) is not None
         return there and (spec.kept is not Kept.EXPORT or _export_is_whole(store, spec, video_id))
-    there = layout.table(spec.key, video_id).is_file()
+    there = store.outputs.has(spec.key, video_id)
     return there and (spec.kept is not Kept.EXPORT or layout.export(video_id).is_dir())
 
 

@@ -25,6 +25,10 @@ SETTLED_S = 30.0
 """No writer is between table and record of a file that has not changed for as long."""
 
 
+Held = Callable[[], tuple[bytes, float]]
+"""Reads the bytes of a table, and says when they were written, in seconds since 1970."""
+
+
 class DamagedTableError(DamagedFileError):
     """A table is not the one that was recorded when it was written, or cannot be read."""
 
@@ -34,6 +38,7 @@ def read_recorded(
     recorded: Callable[[], str | None],
     mend: Callable[[], str],
     columns: Sequence[str] | None = None,
+    held: Held | None = None,
 ) -> pl.DataFrame:
     """A table, after comparing its bytes with the SHA-256 that was recorded of them.
 
@@ -42,12 +47,13 @@ def read_recorded(
         recorded: reads the SHA-256; None where none is recorded.
         mend: gives a sentence for the error, on what to do about a damaged one.
         columns: which to parse; all when None. The whole file is hashed in any case.
+        held: reads the bytes, where they do not lie at the path.
 
     Raises:
         DamagedTableError: the bytes are others, nothing is recorded of them, or they are no table.
         FileNotFoundError: there is no file.
     """
-    data = _bytes_as_recorded(path, recorded, mend)
+    data = _bytes_as_recorded(path, recorded, mend, held or (lambda: _whole(path)))
     try:
         return pl.read_parquet(data, columns=None if columns is None else list(columns))
     except pl.exceptions.PolarsError as error:
@@ -56,14 +62,14 @@ def read_recorded(
 
 
 def _bytes_as_recorded(
-    path: Path, recorded: Callable[[], str | None], mend: Callable[[], str]
+    path: Path, recorded: Callable[[], str | None], mend: Callable[[], str], held: Held
 ) -> bytes:
-    digest = None
+    digest, data = None, b""
     for look in range(LOOKS):
         try:
             known = recorded()
-            data = path.read_bytes()
-            settled = abs(time.time() - path.stat().st_mtime) > SETTLED_S
+            data, written = held()
+            settled = abs(time.time() - written) > SETTLED_S
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -76,13 +82,18 @@ def _bytes_as_recorded(
         if settled:
             break
         time.sleep(PAUSE_S * 2**look)
-    raise DamagedTableError(path, _difference(recorded(), digest, path), mend())
+    raise DamagedTableError(path, _difference(recorded(), digest, data), mend())
 
 
-def _difference(known: str | None, digest: str | None, path: Path) -> str:
+def _whole(path: Path) -> tuple[bytes, float]:
+    data = path.read_bytes()
+    return data, path.stat().st_mtime
+
+
+def _difference(known: str | None, digest: str | None, data: bytes) -> str:
     if known is None:
         return "nothing readable is recorded of it (its manifest is missing or damaged)"
-    if not path.stat().st_size:
+    if not data:
         return "it is empty"
     found = (digest or "")[:12]
     return f"its SHA-256 begins with {found}, but {known[:12]} was recorded when it was written"

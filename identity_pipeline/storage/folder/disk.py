@@ -20,6 +20,7 @@ from identity_pipeline.storage.layout import Layout, UnsafePathError, inside
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.library.heads import HeadStore
 from identity_pipeline.storage.library.snapshots import prune
+from identity_pipeline.storage.video.outputs import MANIFEST, Outputs
 from identity_pipeline.storage.video.registry import VideoRegistry
 
 DAY_S: Final = 86_400.0
@@ -137,12 +138,8 @@ def droppable(layout: Layout, now: float, older_than_days: float = 0.0) -> list[
 
 def finished_before(layout: Layout, moment: float) -> set[str]:
     """Videos whose dataset was written before a moment (seconds since 1970)."""
-    folder = layout.tables / "identity_dataset"
-    return {
-        path.name.removesuffix(".manifest.json")
-        for path in folder.glob("*.manifest.json")
-        if not atomic.is_temporary(path) and path.stat().st_mtime <= moment
-    }
+    notes = Outputs(layout).found("identity_dataset", MANIFEST)
+    return {video_id for video_id, note in notes.items() if note.changed_ns <= moment * 1e9}
 
 
 def _has_source(layout: Layout, video_id: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Final
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.layout import VIDEO_ID, Layout
+from identity_pipeline.storage.video.outputs import MANIFEST, Outputs
 
 DIGITS: Final = 12
 """Of the digest in a version."""
@@ -65,7 +66,7 @@ class DrawnPictures:
         gone = []
         for folder in sorted(root.iterdir()) if root.is_dir() else ():
             is_source = VIDEO_ID.fullmatch(folder.name) and not folder.is_symlink()
-            if is_source and not self.layout.manifest("face_crops", folder.name).is_file():
+            if is_source and not Outputs(self.layout).has("face_crops", folder.name, MANIFEST):
                 shutil.rmtree(folder, ignore_errors=True)
                 gone.append(folder.name)
         return gone

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
-from identity_pipeline.storage.progress.known import Memory, looked_at, quiet, stamps_in
+from identity_pipeline.storage.progress.known import Memory, looked_at, quiet
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 
-VERSION: Final = 1
-ENDINGS: Final = (".manifest.json", ".made-of.json", ".parquet")
+VERSION: Final = 2
 
 
 def notes_of(store: TableStore, asset: str) -> dict[str, Manifest]:
@@ -19,7 +17,7 @@ def notes_of(store: TableStore, asset: str) -> dict[str, Manifest]:
     known: dict[str, list[Any]] = before.get("videos", {})
     if not quiet(before, folder):
         now = looked_at(folder)
-        present = _stamps(folder)
+        present = store.outputs.stamps(asset)
         fresh = {
             video: known[video]
             if video in known and known[video][0] == stamp
@@ -35,11 +33,3 @@ def notes_of(store: TableStore, asset: str) -> dict[str, Manifest]:
 def _noted(store: TableStore, asset: str, video_id: str) -> list[Any]:
     noted = store.noted(asset, video_id)
     return [noted.fingerprint, noted.data_version, noted.rows, noted.space] if noted else []
-
-
-def _stamps(folder: Path) -> dict[str, str]:
-    """The stamps of all files of each video's output."""
-    return {
-        video: " ".join(files.get(ending, "-") for ending in ENDINGS)
-        for video, files in stamps_in(folder, ENDINGS).items()
-    }

@@ -6,8 +6,10 @@ Equal tables are equal bytes: no clock and no writer state goes into a file.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import contextlib
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,11 +22,15 @@ from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.files.recorded import DamagedTableError, read_recorded
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.outputs import MADE_OF, MANIFEST, TABLE, Outputs
 from identity_pipeline.storage.video.registry import mending_command
 from identity_pipeline.tables import LATER, SchemaError, conform, with_later_columns, without_unused
 
 if TYPE_CHECKING:
     from identity_pipeline.storage.video.crop_archive import CropArchive
+
+
+LOG = logging.getLogger(__name__)
 
 
 class MissingTableError(IdentityPipelineError, FileNotFoundError):
@@ -71,6 +77,11 @@ class TableStore:
 
     layout: Layout
 
+    @property
+    def outputs(self) -> Outputs:
+        """Their files."""
+        return Outputs(self.layout)
+
     def write(self, asset: str, video_id: str, table: pl.DataFrame, fingerprint: str) -> Manifest:
         """Writes a table with its manifest; a crash between the two only costs a recomputation.
 
@@ -88,10 +99,7 @@ class TableStore:
         def write_note(path: Path) -> None:
             path.write_bytes(_note_bytes(asset, video_id, made[0]))
 
-        atomic.write_together(
-            (self.layout.table(asset, video_id), write_table),
-            (self.layout.manifest(asset, video_id), write_note),
-        )
+        self.outputs.write(asset, video_id, (TABLE, write_table), (MANIFEST, write_note))
         return made[0]
 
     def read(self, asset: str, video_id: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -107,14 +115,21 @@ class TableStore:
             DamagedTableError: it is not what was written, or of an incompatible version.
         """
         path = self.layout.table(asset, video_id)
-        if not path.is_file():
+        mend = partial(self.mend, video_id)
+        there = None if asset in LATER else columns  # an older version may lack some
+        try:
+            table = read_recorded(
+                path,
+                lambda: self._recorded(asset, video_id),
+                mend,
+                there,
+                lambda: self.outputs.read_dated(asset, video_id),
+            )
+        except FileNotFoundError as error:
             raise MissingTableError(
                 f"{asset} of {video_id} is not there; `{mending_command(self.layout, video_id)}` "
                 "makes it."
-            )
-        mend = partial(self.mend, video_id)
-        there = None if asset in LATER else columns  # an older version may lack some
-        table = read_recorded(path, lambda: self._recorded(asset, video_id), mend, there)
+            ) from error
         table = with_later_columns(asset, table)
         if columns is not None:
             table = table.select(columns)
@@ -167,23 +182,29 @@ class TableStore:
     def manifest(self, asset: str, video_id: str) -> Manifest | None:
         """The manifest of an output that is whole and unchanged, else None."""
         noted = self.noted(asset, video_id)
-        path = self.layout.table(asset, video_id)
-        whole = noted and path.is_file() and sha256_of_file(path) == noted.data_version
-        return noted if whole else None
+        data = self.outputs.there(asset, video_id, TABLE) if noted else None
+        if noted is None or data is None:
+            return None
+        return noted if hashlib.sha256(data).hexdigest() == noted.data_version else None
 
     def noted(self, asset: str, video_id: str) -> Manifest | None:
         """The manifest as it was written, without looking at the output.
 
         A damaged one, or another output's, counts as none: then the output was not made.
         """
-        path = self.layout.manifest(asset, video_id)
         try:
-            note = small_files.read(path, _Note, "")
-        except small_files.DamagedFileError:
+            data = self.outputs.there(asset, video_id, MANIFEST)
+            note = small_files.parse(data, _Note) if data is not None else None
+        except (OSError, ValueError):
             return None
         if note is None or note.of not in (None, _name(asset, video_id)):
             return None
         return Manifest(note.fingerprint, note.data_version, note.rows, note.space)
+
+    def notes(self, assets: Iterable[str], video_id: str) -> dict[str, Manifest]:
+        """The manifests of those outputs of a video that have one; see `noted`."""
+        found = {asset: self.noted(asset, video_id) for asset in assets}
+        return {asset: noted for asset, noted in found.items() if noted}
 
     def _recorded(self, asset: str, video_id: str) -> str | None:
         noted = self.noted(asset, video_id)
@@ -191,41 +212,35 @@ class TableStore:
 
     def note(self, asset: str, video_id: str, manifest: Manifest) -> None:
         """Writes the manifest of an output that is no table."""
-        path = self.layout.manifest(asset, video_id)
-        atomic.write_bytes(path, _note_bytes(asset, video_id, manifest))
+        self.outputs.put(asset, video_id, MANIFEST, _note_bytes(asset, video_id, manifest))
 
     def versions(self, assets: Iterable[str], video_id: str) -> dict[str, str | None]:
         """Data version of each output by its manifest; None for one that was never made."""
-        noted = {asset: self.noted(asset, video_id) for asset in assets}
-        return {asset: known.data_version if known else None for asset, known in noted.items()}
+        noted = self.notes(wanted := tuple(assets), video_id)
+        return {a: noted[a].data_version if a in noted else None for a in wanted}
 
     def made_of(self, asset: str, video_id: str) -> dict[str, Any] | None:
         """What was noted by `note_made_of`, else None, as where the note is damaged."""
-        path = self.layout.made_of(asset, video_id)
-        return small_files.recall(path, dict[str, Any])
+        try:
+            data = self.outputs.there(asset, video_id, MADE_OF)
+            return small_files.parse(data, dict[str, Any]) if data is not None else None
+        except (OSError, ValueError) as error:
+            LOG.warning("What %s of %s is made of cannot be read: %s", asset, video_id, error)
+            with contextlib.suppress(OSError):
+                self.outputs.remove(asset, video_id, MADE_OF)
+            return None
 
     def note_made_of(self, asset: str, video_id: str, made: Mapping[str, Any]) -> None:
         """Notes what an output is made of, so that it can be said what changed since."""
-        atomic.write_json(self.layout.made_of(asset, video_id), made)
+        self.outputs.put(asset, video_id, MADE_OF, atomic.json_bytes(made))
 
     def videos_noted(self, asset: str) -> set[str]:
         """Ids of all videos with a manifest of this asset; no file is opened."""
-        return set(_named(self.layout.tables / asset, ".manifest.json"))
+        return set(self.outputs.videos(asset, MANIFEST))
 
     def videos_with(self, asset: str) -> list[str]:
         """Ids of all videos that have a table of this asset, in alphabetical order."""
-        return sorted(_named(self.layout.tables / asset, ".parquet"))
-
-
-def _named(folder: Path, ending: str) -> Iterator[str]:
-    """The names of the files in a folder that have an ending, without it."""
-    if not folder.is_dir():
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name
-            if name.endswith(ending) and not name.startswith(atomic.TEMPORARY_MARK):
-                yield name.removesuffix(ending)
+        return sorted(self.outputs.videos(asset, TABLE))
 
 
 def _name(asset: str, video_id: str) -> str:

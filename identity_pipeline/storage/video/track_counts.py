@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from identity_pipeline.storage.progress.known import Memory, looked_at, quiet, stamp_of
+from identity_pipeline.storage.progress.known import Memory, looked_at, quiet
 from identity_pipeline.storage.video.tables import TableStore
 
 VERSION: Final = 1
@@ -65,7 +65,5 @@ def _same(
 
 
 def _stamp(store: TableStore, video_id: str) -> str | None:
-    try:
-        return stamp_of(store.layout.table(ASSET, video_id).stat())
-    except FileNotFoundError:
-        return None
+    found = store.outputs.find(ASSET, video_id)
+    return found.stamp if found else None
