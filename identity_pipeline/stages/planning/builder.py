@@ -209,9 +209,13 @@ def video_phases(
         expected_frames(store, settings, video_id),
     )
     phases = tuple(sources.phase(video.found(step, outputs)) for step, outputs in work.items())
-    return Whole(
-        video_id, phases, "" if video.live else _no_sign_of_life(sources, video_id, phases)
-    )
+    over = all(phase.state in (State.DONE, *SETTLED) for phase in phases)
+    if over or video.live or sources.status_of_run(video_id) != "started":
+        return Whole(video_id, phases)
+    if _begins(sources, video_id):
+        said = f"run {sources.run_name(video_id)} begins: its process is starting"
+        return Whole(video_id, phases, said, begins=True)
+    return Whole(video_id, phases, _no_sign_of_life(sources, video_id))
 
 
 Units = tuple[int | None, ...]
@@ -263,13 +267,13 @@ def _between_steps(sources: Sources, video_id: str, step: str | None) -> dict[st
     return {step: replace(last, step=step, unit="", done=0, total=None, ended=False)}
 
 
-def _no_sign_of_life(sources: Sources, video_id: str, phases: Sequence[Phase]) -> str:
-    over = all(phase.state in (State.DONE, *SETTLED) for phase in phases)
-    if over or sources.status_of_run(video_id) != "started":
-        return ""
+def _begins(sources: Sources, video_id: str) -> bool:
+    """Whether a run was started so lately that it need not have begun a step."""
     since = sources.runs[video_id].since
-    if since is not None and sources.now - since < BEGINS_S:
-        return f"run {sources.run_name(video_id)} begins: its process is starting"
+    return since is not None and sources.now - since < BEGINS_S
+
+
+def _no_sign_of_life(sources: Sources, video_id: str) -> str:
     return (
         f"run {sources.run_name(video_id)} is started, but no step of it shows a sign of life; if "
         "that lasts, its process is dead: identity-pipeline recover"
