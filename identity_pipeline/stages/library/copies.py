@@ -9,7 +9,7 @@ there: a video that goes takes nothing with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -147,7 +147,7 @@ def _keys(store: TableStore, write: bool, versions: Mapping[str, str]) -> KeyTab
     """The keys of all videos that can be read; only those of new ones are made."""
     layout = store.layout
     large, small = read_keys(layout.copy_keys), read_keys(layout.copy_keys_later)
-    current, read = _looked_at(store, versions, (large.versions, small.versions))
+    current, read = _looked_at(store, versions, large.versions, small.versions)
     stays = large.kept(current)
     # A video is in both files where the last run ended between them.
     here = {video: now for video, now in current.items() if video not in stays.versions}
@@ -163,15 +163,25 @@ def _keys(store: TableStore, write: bool, versions: Mapping[str, str]) -> KeyTab
 
 
 def _looked_at(
-    store: TableStore, versions: Mapping[str, str], held: Collection[Mapping[str, str]]
+    store: TableStore,
+    versions: Mapping[str, str],
+    large: Mapping[str, str],
+    small: Mapping[str, str],
 ) -> tuple[dict[str, str], dict[str, tuple[str, Keys]]]:
-    """What is noted of the frames of each video that can be read, and the keys that none holds."""
+    """What is noted of the frames of each video that can be read, and keys that neither file holds.
+
+    Args:
+        store: the tables.
+        versions: data version of the frames of videos of which it is known without reading.
+        large: what the keys of each video in the large file were made of.
+        small: likewise in the small one.
+    """
     current, read = {}, {}
     for video_id in sorted(store.videos_noted("frames")):
         now = versions[video_id] if video_id in versions else _version(store, video_id)
         if not now:
             continue
-        if all(known.get(video_id) != now for known in held):
+        if large.get(video_id) != now and small.get(video_id) != now:
             try:
                 read[video_id] = now, keys_of(look_of_video(store, video_id))
             except (MissingTableError, DamagedTableError):

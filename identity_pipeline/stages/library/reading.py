@@ -219,7 +219,7 @@ def looked_at(stores: LibraryStores, head_id: str | None) -> dict[str, str]:
     if head_id is not None:
         several.append(stamps(store, NOTED[0]))
     return {
-        video: " ".join(one.get(video, "-") for one in several)
+        video: " ".join([one.get(video, "-") for one in several])
         for video in own.videos_with(NOTED[0])
     }
 

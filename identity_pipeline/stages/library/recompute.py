@@ -238,10 +238,11 @@ class _Run:
 
     def done(self) -> Recomputed:
         stores = self.stores
-        stores.ledger.verify()  # every line, from the first: commands look at the last ones only
-        history = settle_ledger(stores, self.now, write=self.publish)
         memory = memories_of(stores).recall(self.live.head_id)
         taken_up = None if self.whole else memory
+        if taken_up is None:
+            stores.ledger.verify()  # every line, from the first: others look at the last ones only
+        history = settle_ledger(stores, self.now, write=self.publish)
         seen = looked_at(stores, None)
         frames = frames_known(taken_up, seen)
         copied = find_copies(
@@ -535,17 +536,16 @@ def before_of(snapshot: Snapshot | None, space: str, versions: Mapping[str, str]
     last: dict[str, int | None] = dict(assignments.select("track_key", "cluster_id").iter_rows())
     anew = {v for v, known in current.versions.items() if versions.get(v, known) != known}
 
-    def kept(key: str) -> bool:
-        return not anew or subjects.parse(key).video_id not in anew
-
+    clusters = {**last, **current.former}
     same_scores = current.space == space
     suggestions = snapshot.table("suggestions") if same_scores else empty("suggestions")
-    mask = [kept(key) for key in suggestions["track_key"].to_list()]
-    return Before(
-        {key: c for key, c in {**last, **current.former}.items() if kept(key)},
-        suggestions.filter(pl.Series(mask, dtype=pl.Boolean)),
-        current.next_cluster_id,
-    )
+    if anew:
+        gone = {key for key in clusters if subjects.parse(key).video_id in anew}
+        clusters = {key: cluster for key, cluster in clusters.items() if key not in gone}
+        keys = suggestions["track_key"].to_list()
+        kept = [subjects.parse(key).video_id not in anew for key in keys]
+        suggestions = suggestions.filter(pl.Series(kept, dtype=pl.Boolean))
+    return Before(clusters, suggestions, current.next_cluster_id)
 
 
 def former_clusters(
