@@ -34,6 +34,7 @@ from identity_pipeline.settings import CopySettings
 from identity_pipeline.stages.curation.decisions import tracks_of_faces
 from identity_pipeline.stages.library.copies_in_force import TABLE
 from identity_pipeline.storage.files.recorded import DamagedTableError
+from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.copy_keys import read_keys, write_keys
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
@@ -46,6 +47,18 @@ LEAST = 1 << 16
 """Keys up to which the small file is let alone."""
 
 
+class Held(NamedTuple):
+    """Keys as they are kept.
+
+    Attributes:
+        large: of the file that stays.
+        small: of the file with the videos that came since.
+    """
+
+    large: KeyTable
+    small: KeyTable
+
+
 def find_copies(
     store: TableStore,
     history: History,
@@ -53,6 +66,7 @@ def find_copies(
     *,
     write: bool = True,
     versions: Mapping[str, str] | None = None,
+    held: Held | None = None,
 ) -> pl.DataFrame:
     """The table `video_copies` of all videos that are there.
 
@@ -65,8 +79,9 @@ def find_copies(
         settings: when two videos are copies.
         write: keep what was read of the videos for the next time.
         versions: data version of the frames of videos of which it is known without reading.
+        held: what `held_keys` gave a moment ago; None reads it.
     """
-    keys = _keys(store, write, versions or {})
+    keys = _keys(store, write, versions or {}, held or held_keys(store.layout))
 
     @lru_cache(maxsize=LOOKS_HELD)
     def look(video_id: str) -> Look:
@@ -143,10 +158,15 @@ def _row(
     )
 
 
-def _keys(store: TableStore, write: bool, versions: Mapping[str, str]) -> KeyTable:
+def held_keys(layout: Layout) -> Held:
+    """The keys that are kept, in the large file and in the small one."""
+    return Held(read_keys(layout.copy_keys), read_keys(layout.copy_keys_later))
+
+
+def _keys(store: TableStore, write: bool, versions: Mapping[str, str], held: Held) -> KeyTable:
     """The keys of all videos that can be read; only those of new ones are made."""
     layout = store.layout
-    large, small = read_keys(layout.copy_keys), read_keys(layout.copy_keys_later)
+    large, small = held
     current, read = _looked_at(store, versions, large.versions, small.versions)
     stays = large.kept(current)
     # A video is in both files where the last run ended between them.

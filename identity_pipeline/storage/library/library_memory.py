@@ -226,7 +226,7 @@ class LibraryMemories:
         if sha256(data).hexdigest() != digest:
             small_files.discard(path)  # else what is kept next, if it is the same, would be this
             raise ValueError(f"{name} is not what was written")
-        return pl.read_ipc(io.BytesIO(data))
+        return pl.read_ipc(data)
 
     def _write(self, name: str, table: pl.DataFrame) -> str:
         buffer = io.BytesIO()
