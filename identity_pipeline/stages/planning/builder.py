@@ -209,13 +209,7 @@ def video_phases(
         expected_frames(store, settings, video_id),
     )
     phases = tuple(sources.phase(video.found(step, outputs)) for step, outputs in work.items())
-    over = all(phase.state in (State.DONE, *SETTLED) for phase in phases)
-    if over or video.live or sources.status_of_run(video_id) != "started":
-        return Whole(video_id, phases)
-    if _begins(sources, video_id):
-        said = f"run {sources.run_name(video_id)} begins: its process is starting"
-        return Whole(video_id, phases, said, begins=True)
-    return Whole(video_id, phases, _no_sign_of_life(sources, video_id))
+    return Whole(video_id, phases) if video.live else _without_a_sign(sources, video_id, phases)
 
 
 Units = tuple[int | None, ...]
@@ -267,16 +261,20 @@ def _between_steps(sources: Sources, video_id: str, step: str | None) -> dict[st
     return {step: replace(last, step=step, unit="", done=0, total=None, ended=False)}
 
 
-def _begins(sources: Sources, video_id: str) -> bool:
-    """Whether a run was started so lately that it need not have begun a step."""
-    since = sources.runs[video_id].since
-    return since is not None and sources.now - since < BEGINS_S
-
-
-def _no_sign_of_life(sources: Sources, video_id: str) -> str:
-    return (
-        f"run {sources.run_name(video_id)} is started, but no step of it shows a sign of life; if "
-        "that lasts, its process is dead: identity-pipeline recover"
+def _without_a_sign(sources: Sources, video_id: str, phases: tuple[Phase, ...]) -> Whole:
+    """A video no step of which shows a sign of life, and what is to be said of that."""
+    over = all(phase.state in (State.DONE, *SETTLED) for phase in phases)
+    if over or sources.status_of_run(video_id) != "started":
+        return Whole(video_id, phases)
+    run, since = sources.run_name(video_id), sources.runs[video_id].since
+    if since is not None and sources.now - since < BEGINS_S:
+        said = f"run {run} begins: its process is starting"
+        return Whole(video_id, phases, said, begins=True)
+    return Whole(
+        video_id,
+        phases,
+        f"run {run} is started, but no step of it shows a sign of life; if that lasts, its process "
+        "is dead: identity-pipeline recover",
     )
 
 
