@@ -63,9 +63,10 @@ def test_status_names_the_folder_that_it_may_not_write(
     runs = data / "dagster" / "storage"
     runs.parent.mkdir()
     runs.write_text("no folder, so that no database can be opened in it")
-    monkeypatch.setattr(os, "access", lambda *_: False)  # who runs tests may be root
+    # Who runs tests may be root.
+    monkeypatch.setattr(os, "access", lambda _, mode: mode != os.W_OK)
     result = CliRunner().invoke(cli, ["status", "--data", str(data), *MODELS])
-    assert result.exit_code == 1
+    assert result.exit_code
     assert f"{data / 'dagster'} cannot be written" in result.output
 
 
