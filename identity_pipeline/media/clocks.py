@@ -84,7 +84,7 @@ class StreamClock:
         return self._ms(self._first or 0)
 
     def _ms(self, pts: int) -> float:
-        """A time in the stream's unit in ms: whole numbers are divided once, and exactly rounded."""
+        """A time in the stream's unit as ms: one division of whole numbers, exactly rounded."""
         return pts * self._base.numerator * 1000 / self._base.denominator
 
     def read(self, frame: VideoFrame) -> tuple[int, frozenset[str]]:
