@@ -18,14 +18,15 @@ from identity_pipeline.storage.folder.backup_register import (
     note_backup,
     noted_backups,
 )
+from identity_pipeline.storage.video.packs import pack
 from identity_pipeline.storage.video.tables import Manifest
 from identity_pipeline_tests.small_ride import SmallRide, write_ride
 
 NOW = 2_000_000_000.0
 
 
-@pytest.fixture
-def ride(tmp_path: Path) -> SmallRide:
+@pytest.fixture(params=["by themselves", "packed"])
+def ride(tmp_path: Path, request: pytest.FixtureRequest) -> SmallRide:
     """A ride that was finished ten days ago, and whose file is in the inbox."""
     inbox = tmp_path / "data" / "videos"
     inbox.mkdir(parents=True)
@@ -39,6 +40,8 @@ def ride(tmp_path: Path) -> SmallRide:
     made.store.note("identity_dataset", record.video_id, Manifest("f", "v", 1))
     finished = NOW - 10 * DAY_S
     os.utime(layout.manifest("identity_dataset", record.video_id), (finished, finished))
+    if request.param == "packed":
+        assert pack(layout, record.video_id, 2**62, "identity_dataset")
     return SmallRide(made.store, record.video_id, inbox / made.file.name)
 
 

@@ -7,7 +7,9 @@ it. What does not: bytes (`stages.privacy.scanning`).
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +21,8 @@ from identity_pipeline.storage.layout import Layout
 
 Faces = Mapping[str, Collection[str]]
 """Video or photo set -> ids of faces."""
+PACKS = "packs"
+"""Folder of the packs of videos."""
 LARGEST: Final = 128 * 2**20
 """Bytes of a list of files that is read (chosen: a thousand times the longest that is written)."""
 OWNERS: Final = ("video_id", "source_id")
@@ -41,11 +45,23 @@ def named_in(path: Path, relative: Path, faces: Faces) -> Iterator[str]:
         yield from (f"{video}:{face}" for face in faces[video] if face in relative.name)
     if path.suffix == ".parquet":
         yield from _in_table(path, video, faces)
+    elif path.suffix == ".zip" and path.parent.name == PACKS:
+        with zipfile.ZipFile(path) as pack:
+            for name in pack.namelist():
+                yield from _in_member(name, pack.read(name), video, faces)
     elif path.suffix in (".json", ".jsonl") and path.stat().st_size <= LARGEST:
         data = path.read_bytes()
         for text in data.splitlines() if path.suffix == ".jsonl" else (data,):
             if text.strip():
                 yield from _in_value(json.loads(text), video, faces)
+
+
+def _in_member(name: str, data: bytes, video: str | None, faces: Faces) -> Iterator[str]:
+    """Faces that a file in the pack of a video names."""
+    if name.endswith(".parquet"):
+        yield from _in_table(io.BytesIO(data), video, faces)
+    else:
+        yield from _in_value(json.loads(data), video, faces)
 
 
 def pictures_of(layout: Layout, faces: Faces, photo_sets: Collection[str] = ()) -> Iterator[Path]:
@@ -90,14 +106,14 @@ def _video_of(relative: Path, faces: Faces) -> str | None:
     return next((name for name in names if name in faces), None)
 
 
-def _in_table(path: Path, video: str | None, faces: Faces) -> Iterator[str]:
-    schema = pl.read_parquet_schema(path)
+def _in_table(table: Path | io.BytesIO, video: str | None, faces: Faces) -> Iterator[str]:
+    schema = pl.read_parquet_schema(table)
     owners = [pl.col(name) for name in OWNERS if name in schema]
     if not owners and video is None:
         return
     of = owners[0] if owners else pl.lit(video)
     for column in _columns_of_faces(schema):
-        pairs = pl.scan_parquet(path, glob=False).select(of.alias("of"), pl.col(column))
+        pairs = pl.scan_parquet(table, glob=False).select(of.alias("of"), pl.col(column))
         for name, face in pairs.collect().iter_rows():
             if face in faces.get(name, ()):
                 yield f"{name}:{face}"

@@ -1,0 +1,73 @@
+"""What all packs hold, remembered, so that only those that changed are opened.
+
+A memory for each asset (`storage.progress.known`), all written at one look: a list of all videos
+asks for one asset after the other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, Final
+
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.progress.known import Memory, looked_at, quiet
+from identity_pipeline.storage.video.packs import PARTS, members_of, packs_in
+
+VERSION: Final = 1
+NAMED: Final = "packed-{}"
+LOOK: Final = "packs"
+"""The memory of the packs themselves, written after those of the assets."""
+
+ByVideo = dict[str, list[str]]
+"""Of each packed video the stamps of its `PARTS`; empty for one that it does not have."""
+
+
+def packed_of(layout: Layout, asset: str, part: str) -> dict[str, str]:
+    """The stamp of a part of an asset of each packed video that has it."""
+    if not layout.packs.is_dir():
+        return {}
+    known = Memory(layout, NAMED.format(asset), VERSION).recall()
+    if quiet(known, layout.packs) or _unchanged(layout, known):
+        videos: ByVideo = known["videos"]
+    else:
+        videos = _looked(layout).get(asset, {})
+    number = PARTS.index(part)
+    return {video_id: stamps[number] for video_id, stamps in videos.items() if stamps[number]}
+
+
+def _unchanged(layout: Layout, known: dict[str, Any]) -> bool:
+    """Whether the packs are those that were looked at, shortly after they changed."""
+    before = Memory(layout, LOOK, VERSION).recall()
+    same = bool(known) and known["at"] == before.get("at")
+    return same and packs_in(layout) == before["videos"]
+
+
+def _looked(layout: Layout) -> dict[str, ByVideo]:
+    """What each asset has of all packed videos; every memory is brought up to date."""
+    now, present = looked_at(layout.packs), packs_in(layout)
+    before = Memory(layout, LOOK, VERSION).recall()
+    same = {v for v, stamp in before.get("videos", {}).items() if present.get(v) == stamp}
+    found = _kept(layout, before, same)
+    if found is None:
+        same, found = set[str](), defaultdict[str, ByVideo](dict)
+    for video_id in present.keys() - same:
+        for name, member in members_of(layout, video_id).items():
+            asset, dot, part = name.partition(".")
+            stamps = found[asset].setdefault(video_id, ["" for _ in PARTS])
+            stamps[PARTS.index(dot + part)] = member.found.stamp
+    for asset, videos in found.items():
+        Memory(layout, NAMED.format(asset), VERSION).keep({**now, "videos": videos})
+    assets = sorted(found)
+    Memory(layout, LOOK, VERSION).keep({**now, "videos": present, "assets": assets})
+    return found
+
+
+def _kept(layout: Layout, before: dict[str, Any], same: set[str]) -> Any:
+    """What is remembered of packs that are the same; None where it is not of one look."""
+    found: defaultdict[str, ByVideo] = defaultdict(dict)
+    for asset in before.get("assets", ()):
+        memory = Memory(layout, NAMED.format(asset), VERSION).recall()
+        if memory.get("at") != before["at"]:
+            return None
+        found[asset] = {v: stamps for v, stamps in memory["videos"].items() if v in same}
+    return found
