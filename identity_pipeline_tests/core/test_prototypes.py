@@ -13,7 +13,7 @@ from identity_pipeline.core.library.prototypes import (
     person_references,
     spherical_centres,
 )
-from identity_pipeline.core.matching.gallery import gallery_of
+from identity_pipeline.core.matching.gallery import exact_products, gallery_of
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline.settings import MatchSettings
 from identity_pipeline_tests.core.builders import MODEST, plane
@@ -87,3 +87,17 @@ def test_centres_join_when_there_are_more_templates_than_exemplars() -> None:
     assert gallery.reference_scores(probe)[0, centre] == pytest.approx(mean_cosine, abs=1e-5)
     scores = gallery.person_scores(gallery.reference_scores(vectors[:1], ["track:v:0"]))
     assert scores[0, 0] < 0.999, "a track is not compared with what it is part of"
+
+
+@given(st.integers(0, 2**31))
+@MODEST
+def test_a_score_is_the_same_whatever_is_multiplied_with_it(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows, columns = directions(rng, 70), directions(rng, 33)
+    rows[1] *= 1.001  # as far from a unit vector as may be
+    columns[1] = rows[1]
+    every = exact_products(rows, columns)
+    some = rng.permutation(70)[: int(rng.integers(1, 70))]
+    assert np.array_equal(exact_products(rows[some], columns), every[some])
+    assert np.array_equal(exact_products(rows[:1], columns[5:6]), every[:1, 5:6])
+    assert every == pytest.approx(rows.astype(np.float64) @ columns.T, abs=1e-7)

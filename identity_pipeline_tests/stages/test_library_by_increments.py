@@ -9,11 +9,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from identity_pipeline.core.library import recompute as core
+from identity_pipeline.core.matching import cross_pairs, reassignment
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import commands
 from identity_pipeline.ledger import events as ev
@@ -164,6 +167,12 @@ class _Park:
             assert done.tables[name].equals(table), name
 
 
+def _sample_few(patched: pytest.MonkeyPatch) -> None:
+    """As in a large library: one more ride leaves the calibration as it is."""
+    patched.setattr(core, "RIDES_COMPARED", 2)
+    patched.setattr(cross_pairs, "TRACKS_COMPARED", 4)
+
+
 @examples(
     max_examples=8,
     deadline=None,
@@ -172,7 +181,8 @@ class _Park:
 )
 @given(STEPS)
 def test_it_is_the_library_computed_whole(steps: list[tuple[str, int]]) -> None:
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        _sample_few(patched)
         park = _Park(Path(folder))
         for kind, number in steps:
             park.happen(kind, number)
@@ -213,6 +223,27 @@ def test_one_more_ride_is_the_only_one_that_is_read(
     park.happen("ride", 99)
     recompute(park.stores, park.settings, NOW)
     assert seen == [park.rides[-1]]
+
+
+def test_only_tracks_of_one_more_ride_are_matched(
+    park: _Park, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _sample_few(monkeypatch)
+    for number in range(4):
+        park.happen("label", number)
+    park.compared()
+    matched: list[str] = []
+    assign = reassignment.assign
+
+    def noted(templates: pl.DataFrame, *rest: Any) -> pl.DataFrame:
+        matched.extend(templates["video_id"])
+        return assign(templates, *rest)
+
+    monkeypatch.setattr(reassignment, "assign", noted)
+    park.happen("ride", 99)
+    recompute(park.stores, park.settings, NOW)
+    assert set(matched) == {park.rides[-1]}
+    park.compared()
 
 
 def test_a_damaged_memory_is_none(park: _Park, caplog: pytest.LogCaptureFixture) -> None:

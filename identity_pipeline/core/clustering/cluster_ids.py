@@ -6,7 +6,7 @@ most of its tracks with; all others get ids that were never given before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -140,13 +140,12 @@ def _best_pairs(
     at = np.array(list(overlaps))
     graph = coo_array((np.ones(len(at)), (at[:, 0], rows + at[:, 1])), shape=(rows + columns,) * 2)
     component = connected_components(graph, directed=False)[1][at[:, 0]]
+    single = np.bincount(component)[component] == 1  # as nearly every cluster from run to run
+    pairs: list[tuple[int, int]] = [(i, j) for i, j in at[single].tolist()]
+    at, component = at[~single], component[~single]
     order = np.argsort(component, kind="stable")
     cuts = np.flatnonzero(np.diff(component[order])) + 1
-    pairs: list[tuple[int, int]] = []
-    for part in np.split(at[order], cuts):
-        if len(part) == 1:  # as of nearly every cluster from one run to the next
-            pairs.append((int(part[0, 0]), int(part[0, 1])))
-            continue
+    for part in np.split(at[order], cuts) if len(at) else ():
         some_rows, r = np.unique(part[:, 0], return_inverse=True)
         some_columns, c = np.unique(part[:, 1], return_inverse=True)
         gain = np.zeros((len(some_rows), len(some_columns)))
@@ -195,7 +194,11 @@ def weighted_medoid(vectors: NDArray[np.floating], quality: NDArray[np.floating]
 
 
 def describe_clusters(
-    tracks: pl.DataFrame, vectors: Matrix, of_key: Mapping[str, int | None]
+    tracks: pl.DataFrame,
+    vectors: Matrix,
+    of_key: Mapping[str, int | None],
+    before: pl.DataFrame | None = None,
+    changed: Collection[str] = (),
 ) -> pl.DataFrame:
     """One row per cluster, sorted by id: the columns of `unknown_clusters`.
 
@@ -203,6 +206,8 @@ def describe_clusters(
         tracks: track templates (track_key, video_id, face_count, quality), in any order.
         vectors: (N, D) the unit vectors of these tracks.
         of_key: cluster id of each track that is to be described; None is noise.
+        before: an earlier table; a cluster of the same tracks is measured no second time.
+        changed: keys of tracks whose template is not what it was then.
 
     Returns:
         cluster_id, track_count, face_count, video_count, confidence (exact mean pairwise cosine;
@@ -219,26 +224,41 @@ def describe_clusters(
     )
     if not members.height:
         return pl.DataFrame(schema=TABLES["unknown_clusters"])
-    row = members["row"].to_numpy()
-    quality = members["quality"].to_numpy()
-    keys = members["track_key"].to_list()
-    starts = np.flatnonzero(np.diff(members["cluster_id"].to_numpy(), prepend=-1)).tolist()
+    counted = members.group_by("cluster_id", maintain_order=True).agg(
+        track_count=pl.len(),
+        face_count=pl.col("face_count").sum(),
+        video_count=pl.col("video_id").n_unique(),
+        tracks=pl.col("track_key"),
+        stands=~pl.col("track_key").is_in(sorted(changed)).any(),
+    )
+    schema = TABLES["unknown_clusters"]
+    known = pl.DataFrame(schema=schema) if before is None else before
+    known = known.select("cluster_id", "confidence", "representative", tracks_then="tracks")
+    stands = pl.col("stands") & pl.col("tracks").eq_missing(pl.col("tracks_then"))
+    counted = counted.join(known, on="cluster_id", how="left", maintain_order="left")
+    counted = counted.with_columns(stands=stands)
+    measured = _measured(
+        members.join(counted.filter(~stands), on="cluster_id", how="semi"), vectors
+    )
+    every = pl.concat([counted.filter("stands").select(measured.columns), measured])
+    return (
+        counted.drop("confidence", "representative")
+        .join(every, on="cluster_id", how="left", maintain_order="left")
+        .select(pl.col(c).cast(dtype) for c, dtype in schema.items())
+    )
+
+
+def _measured(members: pl.DataFrame, vectors: Matrix) -> pl.DataFrame:
+    """Confidence and representative of each cluster, of its tracks sorted by cluster and key."""
+    row, quality = members["row"].to_numpy(), members["quality"].to_numpy()
+    keys, ids = members["track_key"].to_list(), members["cluster_id"].to_numpy()
+    starts = np.flatnonzero(np.diff(ids, prepend=-1))
     confidence, representative = [], []
-    for start, end in pairwise([*starts, members.height]):
+    for start, end in pairwise([*starts.tolist(), len(keys)]):
         own = vectors[row[start:end]]
         confidence.append(mean_pairwise_cosine(own))
         representative.append(keys[start + weighted_medoid(own, quality[start:end])])
-    return (
-        members.group_by("cluster_id", maintain_order=True)
-        .agg(
-            track_count=pl.len(),
-            face_count=pl.col("face_count").sum(),
-            video_count=pl.col("video_id").n_unique(),
-            tracks=pl.col("track_key"),
-        )
-        .with_columns(
-            pl.Series("confidence", confidence, pl.Float64),
-            pl.Series("representative", representative, pl.String),
-        )
-        .select(pl.col(c).cast(dtype) for c, dtype in TABLES["unknown_clusters"].items())
+    return pl.DataFrame(
+        {"cluster_id": ids[starts], "confidence": confidence, "representative": representative},
+        schema={"cluster_id": pl.Int64, "confidence": pl.Float32, "representative": pl.String},
     )

@@ -27,6 +27,7 @@ from identity_pipeline.core.matching.calibration_pairs import sampled
 from identity_pipeline.core.matching.cross_pairs import pairs_across, tracks_compared
 from identity_pipeline.core.matching.gallery import gallery_of
 from identity_pipeline.core.matching.no_laxer import no_laxer, stranger_pairs
+from identity_pipeline.core.matching.reassignment import Matched, assign_again
 from identity_pipeline.core.matching.templates import in_order, template_matrix
 from identity_pipeline.core.matching.thresholds import Thresholds, least_of, thresholds_of
 from identity_pipeline.core.vectors import Matrix
@@ -101,16 +102,20 @@ class LibraryResult:
 
 
 @dataclass(frozen=True)
-class Grouped:
-    """What of the last grouping may be taken up: the result is the same without it.
+class TakenUp:
+    """What of the last library may be taken up: the result is the same without it.
 
     Attributes:
-        grouping: of templates in the same space.
+        grouping: of templates in the same space; null where the method has nothing of the kind.
         changed: keys of tracks whose template is not what it was then.
+        clusters: table `unknown_clusters` of the same templates as the grouping.
+        matched: the tables of a matching that would be the same now; null where it would not.
     """
 
-    grouping: Grouping
+    grouping: Grouping | None = None
     changed: frozenset[str] = frozenset()
+    clusters: pl.DataFrame | None = None
+    matched: Matched | None = None
 
 
 def build_library(
@@ -122,7 +127,7 @@ def build_library(
     settings: Settings,
     *,
     beside: Collection[Pair] | None = None,
-    grouped: Grouped | None = None,
+    taken: TakenUp | None = None,
 ) -> LibraryResult:
     """Matches the known, groups the rest, suggests.
 
@@ -134,7 +139,7 @@ def build_library(
         today: ISO date.
         settings: `match` and `cluster`.
         beside: pairs of tracks that share a frame; None: found in `templates`.
-        grouped: what is taken up of the last grouping.
+        taken: what is taken up of the last library.
 
     Raises:
         SpaceMismatchError: the tables are of more than one space.
@@ -143,7 +148,8 @@ def build_library(
     templates = in_order(templates)
     if beside is None:
         beside = shared_frame_pairs(templates)
-    references = person_references(templates, human.teaching.assigned, settings.match, human.pinned)
+    taken = taken or TakenUp()
+    references = _references(templates, human, settings, taken.matched)
     if not templates.height:
         tables = {name: empty(name) for name in ("calibration", "person_assignments")}
         clusters, floor, method = empty("unknown_clusters"), 1.0, "default"
@@ -151,14 +157,15 @@ def build_library(
     else:
         thresholds = template_thresholds(calibration, templates["space"][0], settings)
         vectors = template_matrix(templates)
-        gallery = gallery_of(references)
-        assignments = assign(
-            templates, gallery, thresholds, human.decisions, settings.match, beside, vectors
-        )
+        by = (gallery_of(references), thresholds, human.decisions, settings.match, beside)
+        if taken.matched is None:
+            assignments = assign(templates, *by, vectors)
+        else:
+            assignments = assign_again(templates, *by, taken.matched)
         floor, method = merge_floor(thresholds, templates.height, settings)
         apart = [*beside, *human.apart]
         assignments, clusters, next_id, grouping = _group(
-            assignments, templates, vectors, apart, before, floor, settings, grouped
+            assignments, templates, vectors, apart, before, floor, settings, taken
         )
         tables = {"calibration": calibration, "person_assignments": assignments}
     suggestions = build_suggestions(
@@ -177,6 +184,14 @@ def build_library(
         "suggestions": suggestions,
     }
     return LibraryResult(tables, next_id, floor, method, grouping)
+
+
+def _references(
+    templates: pl.DataFrame, human: HumanFacts, settings: Settings, matched: Matched | None
+) -> pl.DataFrame:
+    if matched is not None:
+        return matched.references
+    return person_references(templates, human.teaching.assigned, settings.match, human.pinned)
 
 
 def in_space_of_head(
@@ -278,15 +293,16 @@ def _group(
     before: Before,
     floor: float,
     settings: Settings,
-    grouped: Grouped | None,
+    taken: TakenUp,
 ) -> tuple[pl.DataFrame, pl.DataFrame, int, Grouping | None]:
     """Assignments with clusters, the table `unknown_clusters`, the next id, and the grouping."""
     state = assignments["state"].is_in(GROUPED)  # in the order of the templates: both by key
     rest, matrix = templates.drop("template").filter(state), vectors[state.to_numpy()]
     keys = rest["track_key"].to_list()
     if settings.cluster.method == "agglomerative":
-        last = (grouped.grouping, grouped.changed) if grouped else (None, ())
-        labels, grouping = regroup(keys, matrix, floor, settings.cluster, apart, *last)
+        labels, grouping = regroup(
+            keys, matrix, floor, settings.cluster, apart, taken.grouping, taken.changed
+        )
     else:
         grouping = None
         labels = cluster_vectors(keys, matrix, floor, settings.cluster, apart=apart)
@@ -296,7 +312,7 @@ def _group(
         before.next_cluster_id,
         settings.cluster.carry_jaccard,
     )
-    clusters = describe_clusters(rest, matrix, carried.of_key)
+    clusters = describe_clusters(rest, matrix, carried.of_key, taken.clusters, taken.changed)
     best = dict(templates.select("track_key", "best_face_id").iter_rows())
     return _placed(assignments, carried.of_key, best), clusters, carried.next_id, grouping
 

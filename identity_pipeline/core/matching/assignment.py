@@ -205,8 +205,10 @@ class _Matching:
         self.row_of = {key: row for row, key in enumerate(self.keys)}
         self.rivals = _rivals(self.row_of, beside)
         number, counts = len(gallery.people), gallery.counts
+        # People with as many references share their thresholds, which take long to compute.
+        several, which = np.unique(counts, return_inverse=True)
         self.limits = {
-            name: np.array([thresholds.at(name, int(n), number) for n in counts])
+            name: np.array([thresholds.at(name, n, number) for n in several.tolist()])[which]
             for name in ("assign", "suggest")
         }
         self.by_rate = self.limits["assign"]

@@ -15,7 +15,12 @@ import polars as pl
 
 from identity_pipeline.core.clustering.constraints import Pair
 from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
-from identity_pipeline.core.library.recompute import Calibrated, calibration_of, rides_sampled
+from identity_pipeline.core.library.recompute import (
+    Calibrated,
+    HumanFacts,
+    calibration_of,
+    rides_sampled,
+)
 from identity_pipeline.core.matching.assignment import Decisions
 from identity_pipeline.core.matching.cross_pairs import tracks_compared
 from identity_pipeline.core.matching.templates import in_order
@@ -103,6 +108,27 @@ class LibraryInputs:
         }
         strangers = [[key, *self._made_of(subjects.parse(key).video_id)] for key in cohort]
         return sha256_of_value(known), sha256_of_value(strangers)
+
+    def matched_on(self, human: HumanFacts, settings: Settings) -> str:
+        """Digest of what tracks are matched on, besides their templates and the calibration."""
+        said = human.decisions
+        labelled = self.templates.filter(pl.col("track_key").is_in(sorted(said.assigned)))
+        known = {
+            "space": self.space,
+            "settings": chosen(settings, ("match",)),
+            "labelled": [
+                [key, said.assigned[key], self.made_of[video][0]]
+                for key, video in labelled.select("track_key", "video_id").iter_rows()
+            ],
+            "assigned": sorted(said.assigned.items()),
+            "accepted": sorted(said.accepted),
+            "rejected": sorted([*pair, evidence] for pair, evidence in said.rejected.items()),
+            "ignored": sorted(said.ignored),
+            "not_faces": sorted(said.not_faces),
+            "pinned": sorted(human.pinned),
+            "withheld": sorted(human.withheld),
+        }
+        return sha256_of_value(known)
 
     @property
     def most(self) -> str | None:

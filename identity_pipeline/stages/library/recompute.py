@@ -14,13 +14,14 @@ import polars as pl
 from identity_pipeline.core.library.recompute import (
     GROUPED,
     Before,
-    Grouped,
     HumanFacts,
+    TakenUp,
     build_library,
     in_space_of_head,
     merge_floor,
     template_thresholds,
 )
+from identity_pipeline.core.matching.reassignment import Matched
 from identity_pipeline.ledger import subjects
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.settings import Settings, chosen
@@ -59,7 +60,7 @@ from identity_pipeline.storage.video.tables import MissingTableError
 from identity_pipeline.tables import LIBRARY_TABLES, empty
 
 SETTINGS = ("match", "cluster", "copies")
-CODE_VERSION = "8"
+CODE_VERSION = "9"
 """Raise it with every change of what `core.library.recompute` computes."""
 
 
@@ -206,7 +207,8 @@ class Given:
     Attributes:
         history: every decision, in terms of the present tracks.
         settings: `match` and `cluster`.
-        before: what the last generation hands on.
+        last: the last whole generation, open; null before the first.
+        before: what it hands on.
         today: ISO date; it ages suggestions.
         copies: rides of which there are copies.
         withheld: tracks that stay with their people, who are not known again by them.
@@ -214,6 +216,7 @@ class Given:
 
     history: History
     settings: Settings
+    last: Snapshot | None
     before: Before
     today: str
     copies: Copies
@@ -252,7 +255,7 @@ class _Run:
         withheld = withheld_from_gallery(stores, settings, history, copies, self.now[:10])
         last = stores.generations.newest_whole()
         before = before_of(last, inputs.space, inputs.versions)
-        given = Given(history, settings, before, self.now[:10], copies, withheld)
+        given = Given(history, settings, last, before, self.now[:10], copies, withheld)
         fingerprint = fingerprint_of(inputs.made_of, history, settings, given.today, withheld)
         if last and self._still_fits(last, fingerprint):
             tables = {name: last.table(name) for name in LIBRARY_TABLES}
@@ -332,7 +335,8 @@ class _Run:
                 before, found.tables["person_assignments"], inputs.damaged.keys()
             ),
         )
-        memories_of(stores).keep(replace(found.memory, head_id=self.live.head_id))
+        memory = replace(found.memory, head_id=self.live.head_id, generation=generation.name)
+        memories_of(stores).keep(memory)
         return generation
 
     def _differing(
@@ -431,6 +435,7 @@ def compute(
         in_force = in_space_of_head(
             calibration, inputs.templates, of_recogniser, own.templates, human.decisions
         )
+    matched_on = inputs.matched_on(human, settings)
     result = build_library(
         inputs.templates,
         in_force,
@@ -439,9 +444,11 @@ def compute(
         given.today,
         settings,
         beside=inputs.beside,
-        grouped=_grouped(inputs, of_space),
+        taken=_taken_up(inputs, given.last, in_force, matched_on, of_space),
     )
-    remembered = LibraryMemory(None, inputs.rides, inputs.space, result.grouping, on, calibration)
+    remembered = LibraryMemory(
+        None, inputs.rides, inputs.space, result.grouping, on, calibration, matched_on
+    )
     return Computed(result.tables, result.next_cluster_id, remembered)
 
 
@@ -458,13 +465,26 @@ def _calibration(
     return found.table, (known, cohort if found.cohort else "")
 
 
-def _grouped(inputs: LibraryInputs, memory: LibraryMemory | None) -> Grouped | None:
-    """What may be taken up of the last grouping."""
-    if memory is None or memory.grouping is None:
+def _taken_up(
+    inputs: LibraryInputs,
+    last: Snapshot | None,
+    calibration: pl.DataFrame,
+    matched_on: str,
+    memory: LibraryMemory | None,
+) -> TakenUp | None:
+    """What may be taken up of the last computation: its tables are of the templates remembered."""
+    if memory is None:
         return None
     anew = pl.col("video_id").is_in(sorted(inputs.changed))
-    keys = inputs.templates.filter(anew)["track_key"] if inputs.changed else ()
-    return Grouped(memory.grouping, frozenset(keys))
+    keys = frozenset(inputs.templates.filter(anew)["track_key"] if inputs.changed else ())
+    found = TakenUp(memory.grouping, keys)
+    if last is None or last.generation.name != memory.generation:
+        return found
+    found = replace(found, clusters=last.table("unknown_clusters"))
+    if matched_on != memory.matched_on or not last.table("calibration").equals(calibration):
+        return found
+    matched = Matched(last.table("person_assignments"), last.table("person_references"), keys)
+    return replace(found, matched=matched)
 
 
 def fingerprint_of(

@@ -28,7 +28,7 @@ from identity_pipeline.storage.video.outputs import MANIFEST
 from identity_pipeline.storage.video.tables import TableStore
 
 LOG = logging.getLogger(__name__)
-FORMAT: Final = "1"
+FORMAT: Final = "2"
 """Raise it with every change of what is remembered."""
 NOTE: Final = "memory.json"
 STAYS: Final = 10
@@ -85,6 +85,8 @@ class LibraryMemory:
         grouping: of unknown tracks; null where the method cannot be taken up again.
         calibrated_on: digest of what the calibration was made of, without and with the cohort.
         calibration: the table; null where none is remembered.
+        matched_on: digest of what people were matched on, besides the templates.
+        generation: name of the generation that was computed of all this.
     """
 
     head_id: str | None
@@ -93,6 +95,8 @@ class LibraryMemory:
     grouping: Grouping | None = None
     calibrated_on: tuple[str, str] = ("", "")
     calibration: pl.DataFrame | None = None
+    matched_on: str = ""
+    generation: str = ""
 
 
 @dataclass
@@ -101,7 +105,7 @@ class _Note:
 
     Attributes:
         format: see `FORMAT`, and the code that left it.
-        head_id, space, calibrated_on: see `LibraryMemory`.
+        head_id, space, calibrated_on, matched_on, generation: see `LibraryMemory`.
         least, floor: of the grouping; null without one.
         base_rows: of the large file.
         files: SHA-256 of each part, by name.
@@ -111,6 +115,8 @@ class _Note:
     head_id: str | None
     space: str
     calibrated_on: list[str]
+    matched_on: str
+    generation: str
     least: float | None
     floor: float | None
     base_rows: int
@@ -194,6 +200,8 @@ class LibraryMemories:
             memory.head_id,
             memory.space,
             list(memory.calibrated_on),
+            memory.matched_on,
+            memory.generation,
             grouping.least if grouping else None,
             grouping.floor if grouping else None,
             base_rows,
@@ -264,7 +272,14 @@ def _memory_of(note: _Note, tables: Mapping[str, pl.DataFrame]) -> LibraryMemory
         grouping = _grouping_of(tables, note.least, note.floor)
     on = note.calibrated_on
     return LibraryMemory(
-        note.head_id, rides, note.space, grouping, (on[0], on[1]), tables.get("calibration")
+        note.head_id,
+        rides,
+        note.space,
+        grouping,
+        (on[0], on[1]),
+        tables.get("calibration"),
+        note.matched_on,
+        note.generation,
     )
 
 
