@@ -13,6 +13,7 @@ from fsspec.spec import AbstractFileSystem
 
 from identity_pipeline.storage.catalogue.files import PROTOCOL
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.progress.known import changed_at
 from identity_pipeline.storage.video.outputs import Found, Outputs
 from identity_pipeline.storage.video.packs import NAME
 
@@ -27,6 +28,7 @@ class TableFiles(AbstractFileSystem):
         """Of a data folder."""
         super().__init__()
         self._outputs = Outputs(layout)
+        self._listed: dict[str, tuple[tuple[int, int], list[str]]] = {}
 
     def glob(self, path: str, maxdepth: int | None = None, **kwargs: Any) -> list[str]:
         """The addresses of `ASSET/*PART`, by video; an asset that is `*` stands for all."""
@@ -36,7 +38,17 @@ class TableFiles(AbstractFileSystem):
             return [_bare(path)] if self.exists(path) else []
         layout = self._outputs.layout
         assets = sorted(f.name for f in layout.tables.glob("*/")) if asset == "*" else [asset]
-        return [f"{a}/{v}{part}" for a in assets for v in sorted(self._outputs.videos(a, part))]
+        return [address for one in assets for address in self._addresses(one, part)]
+
+    def _addresses(self, asset: str, part: str) -> list[str]:
+        """Those of all videos; DuckDB asks for the same several times a query."""
+        layout = self._outputs.layout
+        now = changed_at(layout.tables / asset), changed_at(layout.packs)
+        then, listed = self._listed.get(f"{asset}{part}", (None, []))
+        if then != now:
+            listed = [f"{asset}/{v}{part}" for v in sorted(self._outputs.videos(asset, part))]
+            self._listed[f"{asset}{part}"] = now, listed
+        return listed
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """Name and size."""
