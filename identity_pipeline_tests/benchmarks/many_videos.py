@@ -169,7 +169,8 @@ class Season:
                     made = {**parts, "inputs": {**parts["inputs"], TEMPLATES: templates[video_id]}}
                 if key == TEMPLATES:
                     version = templates[video_id]
-                manifest = Manifest(fingerprint(made), str(version), TRACKS, None)
+                space = SPACE if key == TEMPLATES else None
+                manifest = Manifest(fingerprint(made), str(version), TRACKS, space)
                 note = atomic.json_bytes({**manifest.as_json(), "of": f"{key}/{video_id}"})
                 self.layout.manifest(key, video_id).write_bytes(note)
                 self.layout.made_of(key, video_id).write_bytes(atomic.json_bytes(made))

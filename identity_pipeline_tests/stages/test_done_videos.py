@@ -15,12 +15,16 @@ from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.library.view import people_rows
+from identity_pipeline.stages.planning.builder import Sources, video_phases
+from identity_pipeline.stages.planning.done_videos import VERSION, DoneWhole
 from identity_pipeline.stages.planning.phases import Status
 from identity_pipeline.stages.planning.staleness import Models
 from identity_pipeline.stages.planning.status import look
+from identity_pipeline.stages.progress.costing import prices
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.progress.known import Memory
 from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.video.known_notes import notes_of
 from identity_pipeline.storage.video.registry import VideoRegistry
@@ -133,6 +137,42 @@ def test_whatever_changes_is_seen(
     shutil.rmtree(layout.known)
     assert remembered == told(seen(layout, settings, hub))
     assert remembered != told(again)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [None, _no_table, _another_note, _failed, _no_file, _highlights, _no_export],
+)
+def test_what_notes_tell_is_what_judging_every_output_tells(
+    layout: Layout, hub: ModelHub, change: Callable[[Layout], None] | None
+) -> None:
+    settings, models, store = settings_of(layout), Models(*hub.here()), TableStore(layout)
+    if change:
+        change(layout)
+    sources = Sources(
+        store, settings, prices(store, settings, models.digests), models, now=1e9, today=TODAY
+    )
+
+    found = seen(layout, settings, hub).videos
+
+    assert {type(whole) for whole in found[1:]} == {DoneWhole}
+    assert isinstance(found[0], DoneWhole) == (change is None)
+    judged = [video_phases(sources, video_id) for video_id in VideoRegistry(layout).ids()]
+    assert [(w.name, w.state, w.phases, w.note) for w in found] == [
+        (w.name, w.state, w.phases, w.note) for w in judged
+    ]
+
+
+def test_a_look_that_is_cut_off_keeps_what_it_learnt(layout: Layout, hub: ModelHub) -> None:
+    settings, learnt = settings_of(layout), first(layout)
+
+    def impatient(stage: str, done: int, total: int | None, unit: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        look(TableStore(layout), settings, Models(*hub.here()), {}, 1e9, TODAY, impatient)
+
+    assert list(Memory(layout, "done-videos", VERSION).recall()["videos"]) == [learnt]
 
 
 def test_a_setting_is_seen(layout: Layout, hub: ModelHub) -> None:

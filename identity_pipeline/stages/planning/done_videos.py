@@ -8,7 +8,6 @@ it is done. What its steps cost is reckoned anew at every look.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -19,9 +18,13 @@ from identity_pipeline.core.progress.shares import State
 from identity_pipeline.stages.curation.picture_uses import videos_decided_on
 from identity_pipeline.stages.planning.builder import Sources, Units, done_phases, done_units
 from identity_pipeline.stages.planning.phases import Phase, Whole
-from identity_pipeline.stages.specs.assets import VIDEO_SPECS
+from identity_pipeline.stages.planning.usual_keys import UsualKeys
+from identity_pipeline.stages.progress.costing import counted_in
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS, steps
 from identity_pipeline.stages.specs.cache_key import digest_without_data
+from identity_pipeline.stages.specs.spec import AssetSpec, Kept
 from identity_pipeline.storage.files.hashing import sha256_of_value
+from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress.known import (
     Memory,
@@ -31,16 +34,17 @@ from identity_pipeline.storage.progress.known import (
     stamp_of,
     stamps_in,
 )
-from identity_pipeline.storage.video.highlights import highlights_paths
-from identity_pipeline.storage.video.outputs import Outputs
-from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.highlights import highlights_paths, is_highlights
+from identity_pipeline.storage.video.outputs import WITH_TABLE
+from identity_pipeline.storage.video.registry import Registration, VideoRegistry
 
 VERSION: Final = 3
 BESIDE: Final = ("registry", "failures", "redactions")
 """Folders with a file for some videos, besides those of the outputs."""
-JSON: Final = ".json"
-DIGITS: Final = 8
-"""Bytes of a digest of stamps: so many that two of a folder never have the same."""
+KEPT_EVERY: Final = 2000
+"""So many videos found done are kept at once: seconds of work, and a small part of it to write."""
+USUAL: Final = ["True"]
+"""The sign of a video whose file is there, without highlights."""
 
 
 class DoneWhole(Whole):
@@ -92,12 +96,14 @@ class DoneVideos:
         """Compares what is remembered with what lies there."""
         self._sources, layout = sources, sources.store.layout
         self._layout, self._memory = layout, Memory(layout, "done-videos", VERSION)
+        self._beside = _Beside()
         before = self._memory.recall()
         made_with = _made_with(sources)
         self._valid = bool(before) and before["made_with"] == made_with
         self._known: dict[str, list[Any]] = before["videos"] if self._valid else {}
         self._now: dict[str, Any] = {"made_with": made_with, "folders": {}}
         self._listed: dict[str, dict[str, Any]] = {}
+        self._unkept: set[str] = set()
         self._fresh: dict[str, list[Any]] = {}
         self._gone = self._changed_files(before.get("folders", {}))
         self._compare_pictures(before)
@@ -105,30 +111,82 @@ class DoneVideos:
         self._busy = {video for video, _ in sources.live} | set(sources.between)
 
     def whole(self, video_id: str) -> Whole | None:
-        """A video that is done as it was; None where it must be judged."""
-        known = self._known.get(video_id)
-        if known is None or video_id in self._gone or video_id in self._busy:
+        """A video that is done, as it was or by its notes; None where it must be judged."""
+        if video_id in self._busy or not self._has_export(video_id):
             return None
-        if not os.path.isdir(f"{self._layout.output}/{video_id}/{EXPORT}"):  # noqa: PTH112 - of thousands
-            return None
-        return DoneWhole(video_id, self._sources, known[0], tuple(known[1]))
+        known = None if video_id in self._gone else self._known.get(video_id)
+        if known is None and (known := self._told_by_notes(video_id)):
+            self._remember(video_id, known)
+        return DoneWhole(video_id, self._sources, known[0], tuple(known[1])) if known else None
 
     def noted(self, whole: Whole) -> Whole:
         """Remembers a video that was judged, if it is done; gives it back."""
         states = [phase.state for phase in whole.phases]
         if states == self._sources.done_states and not whole.note and whole.name not in self._busy:
             frames, units = done_units(self._sources, whole.name)
-            self._fresh[whole.name] = [frames, list(units), *self._source_of(whole.name)]
+            record = VideoRegistry(self._layout).get(whole.name)
+            self._remember(whole.name, [frames, list(units), *self._source_of(record)])
         return whole
 
     def keep(self) -> None:
         """Keeps what was found, where there is anything new."""
         kept = {v: known for v, known in self._known.items() if v not in self._gone}
-        if not (self._fresh or self._listed or self._gone or not self._valid):
+        if not (self._fresh or self._unkept or self._gone or not self._valid):
             return
-        for name, listed in self._listed.items():
-            Memory(self._layout, f"stamps-{name}", VERSION).keep(listed)
+        for name in sorted(self._unkept):
+            Memory(self._layout, f"stamps-{name}", VERSION).keep(self._listed[name])
+        self._unkept.clear()
         self._memory.keep({**self._now, "videos": {**kept, **self._fresh}})
+
+    def _remember(self, video_id: str, known: list[Any]) -> None:
+        """Notes a video that is done; many are kept at once, though the look is not at its end."""
+        self._fresh[video_id] = known
+        if len(self._fresh) % KEPT_EVERY == 0:
+            self.keep()
+
+    # by notes ----------------------------------------------------------------------------------
+
+    def _told_by_notes(self, video_id: str) -> list[Any] | None:
+        """What is remembered of a usual video that is done; None of any other."""
+        if video_id in self._unusual:
+            return None
+        try:
+            record = VideoRegistry(self._layout).get(video_id)
+        except DamagedFileError:
+            return None
+        paths, sign = self._source_of(record)
+        if sign != USUAL:
+            return None
+        notes = self._sources.store.notes(VIDEO_SPECS, video_id)
+        if not self._keys.done(notes, lambda spec: self._is_whole(spec, video_id)):
+            return None
+        units = [counted_in(step, notes.get) for step in steps()]
+        return [notes["frames"].rows, units, paths, sign]
+
+    @cached_property
+    def _keys(self) -> UsualKeys:
+        return UsualKeys(self._sources.settings, self._sources.models)
+
+    @cached_property
+    def _unusual(self) -> set[str]:
+        """Videos that failed, of which something is hidden, or on whose pictures is decided."""
+        folders = _folders(self._layout)
+        noted = [stamps_in(folders[name], ".json") for name in ("failures", "redactions")]
+        return {*self._now["pictures"], *noted[0], *noted[1]}
+
+    def _is_whole(self, spec: AssetSpec, video_id: str) -> bool:
+        """Whether the files of an output are there, of a video of which all notes are."""
+        if spec.kept is Kept.CROPS:
+            return True  # `clean` drops those of finished videos
+        if spec.kept is Kept.INDEX:
+            return self._layout.index.is_dir()
+        listed = self._listed.get(spec.key)
+        if listed is None:
+            return self._sources.store.outputs.has(spec.key, video_id)
+        return listed["videos"].get(video_id, "").endswith(WITH_TABLE)
+
+    def _has_export(self, video_id: str) -> bool:
+        return os.path.isdir(f"{self._layout.output}/{video_id}/{EXPORT}")  # noqa: PTH112 - of thousands
 
     # what changed ------------------------------------------------------------------------------
 
@@ -141,15 +199,22 @@ class DoneVideos:
                 continue
             old = Memory(self._layout, f"stamps-{name}", VERSION).recall()
             looked = looked_at(folder)
-            stamps = _stamps(self._layout, name)
+            stamps = self._stamps(name, folder)
             self._now["folders"][name] = looked
             self._listed[name] = {**looked, "videos": stamps}
+            self._unkept.add(name)
             if {key: old.get(key) for key in looked} != before.get(name):
                 changed |= set(self._known)  # it is of another look than what is remembered
                 continue
             was = old["videos"]
             changed |= {v for v in {*was, *stamps} if was.get(v) != stamps.get(v)}
         return changed
+
+    def _stamps(self, name: str, folder: Path) -> dict[str, str]:
+        """What changes with the files of each video in one of `_folders`."""
+        if name in BESIDE:
+            return stamps_in(folder, ".json")
+        return self._sources.store.outputs.stamps(name)
 
     def _compare_pictures(self, before: Mapping[str, Any]) -> None:
         """Notes videos on whose pictures something else is decided than before."""
@@ -176,18 +241,18 @@ class DoneVideos:
             own = {os.path.dirname(path) for path in paths}  # noqa: PTH120 - of thousands
             for parent in own - parents.keys():
                 parents[parent] = changed_at(Path(parent))
-            if (sign[1:] or not own <= still) and sign != _sign(paths):
+            if (sign[1:] or not own <= still) and sign != self._beside.sign(paths):
                 self._gone.add(video_id)
         self._now |= {"looked": looked, "parents": parents}
 
-    def _source_of(self, video_id: str) -> tuple[list[str], list[str]]:
+    def _source_of(self, record: Registration | None) -> tuple[list[str], list[str]]:
         """The paths of a video's file, and what tells its source from another state of it."""
-        record = VideoRegistry(self._layout).get(video_id)
         paths = [record.path, *record.links] if record else []
         for path in paths:
-            parent = os.path.dirname(path)  # noqa: PTH120
-            self._now["parents"].setdefault(parent, changed_at(Path(parent)))
-        return paths, _sign(paths)
+            parent = os.path.dirname(path)  # noqa: PTH120 - of thousands
+            if parent not in self._now["parents"]:
+                self._now["parents"][parent] = changed_at(Path(parent))
+        return paths, self._beside.sign(paths)
 
 
 EXPORT: Final = Layout(Path()).export("a").name
@@ -216,25 +281,32 @@ def _folders(layout: Layout) -> dict[str, Path]:
     return {**outputs, **{name: layout.root / name for name in BESIDE}}
 
 
-def _stamps(layout: Layout, name: str) -> dict[str, str]:
-    """A digest of the stamps of all files of each video in one of `_folders`."""
-    if name in BESIDE:
-        several = {v: s[JSON] for v, s in stamps_in(layout.root / name, (JSON,)).items()}
-    else:
-        several = Outputs(layout).stamps(name)
-    return {
-        video: hashlib.blake2b(stamp.encode(), digest_size=DIGITS).hexdigest()
-        for video, stamp in several.items()
-    }
+class _Beside:
+    """What lies beside source files, with one look at each folder."""
 
+    def __init__(self) -> None:
+        """Nothing is looked at yet."""
+        self._with_highlights: dict[str, bool] = {}
 
-def _sign(paths: Iterable[str]) -> list[str]:
-    """Whether there is a source file, and the stamps of what may be its highlights."""
-    listed = list(paths)
-    there = any(os.path.isfile(path) for path in listed)  # noqa: PTH113 - of thousands
-    found = []
-    for path in listed:
-        for beside in highlights_paths(Path(path)):
-            if beside.is_file():
-                found.append(f"{beside} {stamp_of(beside.stat())}")
-    return [str(there), *found]
+    def sign(self, paths: Iterable[str]) -> list[str]:
+        """Whether there is a source file, and the stamps of what may be its highlights."""
+        listed = list(paths)
+        there = any(os.path.isfile(path) for path in listed)  # noqa: PTH113 - of thousands
+        found = [
+            f"{beside} {stamp_of(beside.stat())}"
+            for path in listed
+            if self._has_some(os.path.dirname(path))  # noqa: PTH120 - of thousands
+            for beside in highlights_paths(Path(path))
+            if beside.is_file()
+        ]
+        return [str(there), *found]
+
+    def _has_some(self, folder: str) -> bool:
+        """Whether there are highlights of any video in a folder."""
+        if folder not in self._with_highlights:
+            try:
+                names = os.listdir(folder)  # noqa: PTH208 - of thousands
+            except OSError:
+                names = []
+            self._with_highlights[folder] = any(map(is_highlights, names))
+        return self._with_highlights[folder]

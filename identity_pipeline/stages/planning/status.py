@@ -76,10 +76,12 @@ def look(
         today=today,
     )
     videos, known = [], DoneVideos(sources)
-    for n, video_id in enumerate(ids, 1):
-        videos.append(known.whole(video_id) or known.noted(video_phases(sources, video_id)))
-        progress("videos", n, len(ids), "videos")
-    known.keep()
+    try:
+        for n, video_id in enumerate(ids, 1):
+            videos.append(known.whole(video_id) or known.noted(video_phases(sources, video_id)))
+            progress("videos", n, len(ids), "videos")
+    finally:  # who loses patience does not wait for the same again
+        known.keep()
     photos = _photo_sets(sources)
     library = library_phases(sources, videos)
     wholes = (*videos, *photos, library)

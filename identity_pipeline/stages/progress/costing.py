@@ -7,7 +7,7 @@ What does not belong here: the bundled prices and what counts the work of a step
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from identity_pipeline.core.progress.costs import Price, Sample, price
@@ -16,7 +16,7 @@ from identity_pipeline.stages.specs.assets import LEARN, LIBRARY, STEPS
 from identity_pipeline.stages.specs.spec import Cost
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.progress.costs import Costs
-from identity_pipeline.storage.video.tables import DamagedTableError, TableStore
+from identity_pipeline.storage.video.tables import DamagedTableError, Manifest, TableStore
 
 
 def _priced(group: str) -> dict[str, str]:
@@ -42,13 +42,18 @@ def models_key(settings: Settings, digests: Mapping[str, str]) -> str:
 
 def counted(store: TableStore, step: str, video_id: str) -> int | None:
     """Units of a step's work for a video; None before the table that counts them is there."""
+    return counted_in(step, lambda by: store.noted(by, video_id))
+
+
+def counted_in(step: str, noted: Callable[[str], Manifest | None]) -> int | None:
+    """The same, by what gives the note of an output of the video."""
     by = _cost(step).counted_by
     if by is None:
         return None
     if by == "ride_video":
         return 1
-    noted = store.noted(by, video_id)
-    return noted.rows if noted else None
+    note = noted(by)
+    return note.rows if note else None
 
 
 def unit_of(step: str) -> str:

@@ -24,5 +24,9 @@ def _digest(path: str, size: int, mtime_ns: int) -> str:
 
 def sha256_of_value(value: Any) -> str:
     """Hex digest of a JSON-able value; the order of keys does not matter."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def canonical(value: Any) -> str:
+    """The text of a JSON-able value that is hashed; equal values have equal texts."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

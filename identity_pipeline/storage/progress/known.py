@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -31,27 +31,32 @@ def stamp_of(found: os.stat_result) -> str:
     return f"{found.st_mtime_ns}/{found.st_size}/{found.st_ino}"
 
 
-def stamps_in(folder: Path, endings: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The stamps of the files in a folder that have one of some endings; one look at the folder.
+def stamps_in(folder: Path, ending: str, beside: str = "", mark: str = "") -> dict[str, str]:
+    """The stamps of the files in a folder that have an ending; one look at the folder.
 
     Args:
         folder: none at all holds nothing.
-        endings: what of a file's name is not the video's.
+        ending: what of a file's name is not the video's.
+        beside: the ending of what lies beside some of the files.
+        mark: ends the stamp of a file beside which it does.
 
     Returns:
-        By video, the stamp of each of its files by ending; half-written files are left out.
+        By video; half-written files are left out.
     """
-    found: dict[str, dict[str, str]] = {}
-    if not folder.is_dir():
-        return found
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            ending = next((end for end in endings if entry.name.endswith(end)), None)
-            if ending is None or entry.name.startswith(atomic.TEMPORARY_MARK):
+    found: dict[str, str] = {}
+    cut, marked = -len(ending), bool(mark)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        # The plainest loop: it is gone through for half a million files.
+        names = set(os.listdir(folder))  # noqa: PTH208
+        for name in names:
+            if not name.endswith(ending) or name.startswith(atomic.TEMPORARY_MARK):
                 continue
-            with contextlib.suppress(FileNotFoundError):  # it went in between
-                stamp = stamp_of(entry.stat())
-                found.setdefault(entry.name.removesuffix(ending), {})[ending] = stamp
+            try:
+                stamp = stamp_of(os.stat(f"{folder}/{name}"))  # noqa: PTH116
+            except FileNotFoundError:  # it went in between
+                continue
+            video = name[:cut]
+            found[video] = stamp + mark if marked and video + beside in names else stamp
     return found
 
 

@@ -81,6 +81,8 @@ class FailureNotes:
     def get(self, video_id: str) -> FailureNote | None:
         """The note of a video, or None; of a damaged note, one that says so."""
         path = self._path(video_id)
+        if not path.is_file():  # as of most; only of the others it is looked up how they are mended
+            return None
         mend = f"`{mending_command(self.layout, video_id)}` tries again, and then it is known."
         try:
             return small_files.read(path, FailureNote, mend)

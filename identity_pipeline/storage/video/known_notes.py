@@ -7,7 +7,7 @@ from typing import Any, Final
 from identity_pipeline.storage.progress.known import Memory, looked_at, quiet
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 def notes_of(store: TableStore, asset: str) -> dict[str, Manifest]:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, TypeVar
 
-from identity_pipeline.storage.files import atomic, locks, private
+from identity_pipeline.storage.files import atomic, locks, private, small_files
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.progress.known import changed_at, stamp_of
+from identity_pipeline.storage.progress.known import changed_at, stamp_of, stamps_in
 from identity_pipeline.storage.video.packed import packed_of
 from identity_pipeline.storage.video.packs import (
     MADE_OF,
@@ -36,7 +36,8 @@ from identity_pipeline.storage.video.packs import (
 __all__ = ("MADE_OF", "MANIFEST", "PARTS", "TABLE", "Found", "Outputs")
 
 Answer = TypeVar("Answer")
-NONE: Final = Found("-")
+WITH_TABLE: Final = "+"
+"""Ends the stamp of an output that has its table."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ class Outputs:
 
     def path(self, asset: str, video_id: str, part: str) -> Path:
         """Where a part lies when it lies by itself; what sentences about it name."""
-        place = {TABLE: self.layout.table, MANIFEST: self.layout.manifest}
-        return place.get(part, self.layout.made_of)(asset, video_id)
+        if part == MANIFEST:
+            return self.layout.manifest(asset, video_id)
+        return (self.layout.table if part == TABLE else self.layout.made_of)(asset, video_id)
 
     def has(self, asset: str, video_id: str, part: str = TABLE) -> bool:
         """Whether a part is there."""
@@ -93,10 +95,14 @@ class Outputs:
 
     def there(self, asset: str, video_id: str, part: str) -> bytes | None:
         """The bytes of a part; None where it is not there."""
-        try:
-            return self.read(asset, video_id, part)
-        except FileNotFoundError:
-            return None
+        # Asked a hundred thousand times in a row: see `small_files.bytes_of`.
+        path = self.path(asset, video_id, part)
+        data = small_files.bytes_of(path)
+        if data is None:
+            with suppress(FileNotFoundError):
+                return read_member(self.layout, video_id, f"{asset}{part}")[0]
+            data = small_files.bytes_of(path)  # see `_either`
+        return data
 
     def open(self, asset: str, video_id: str, part: str) -> IO[bytes]:
         """A part, to be read in pieces; what is open stays as it is. See `read`."""
@@ -107,23 +113,43 @@ class Outputs:
 
     # of all videos -----------------------------------------------------------------------------
 
-    def videos(self, asset: str, part: str) -> Iterator[str]:
+    def videos(self, asset: str, part: str) -> list[str]:
         """Ids of all videos with a part of an asset; no file is looked at."""
-        return iter(self._all(asset, lambda: dict.fromkeys(self._listed(asset, part), NONE), part))
+
+        def loose() -> dict[str, str]:
+            return dict.fromkeys(self._listed(asset, part), "")
+
+        return list(self._all(loose, lambda: packed_of(self.layout, asset, part)))
 
     def found(self, asset: str, part: str) -> dict[str, Found]:
         """What the folder tells of a part of all videos that have it."""
-        return self._all(asset, lambda: self.loose(asset, part), part)
+
+        def packed() -> dict[str, Found]:
+            stamps = packed_of(self.layout, asset, part)
+            return {video_id: Found(stamp) for video_id, stamp in stamps.items()}
+
+        return self._all(lambda: self.loose(asset, part), packed)
 
     def loose(self, asset: str, part: str) -> dict[str, Found]:
         """The same of videos of which it lies by itself."""
-        return dict(self._looked_at(asset, part))
+        stamps = stamps_in(self.layout.tables / asset, part)
+        return {video_id: Found(stamp) for video_id, stamp in stamps.items()}
 
     def stamps(self, asset: str) -> dict[str, str]:
-        """Of each video with a part of an asset, what changes with any of its parts."""
-        several = [self.found(asset, part) for part in PARTS]
-        videos = sorted({video_id for found in several for video_id in found})
-        return {v: " ".join(found.get(v, NONE).stamp for found in several) for v in videos}
+        """Of each video with a manifest of an asset, what changes with it; see `WITH_TABLE`.
+
+        A table is written together with its manifest, so the latter's stamp tells of both.
+        """
+
+        def loose() -> dict[str, str]:
+            return stamps_in(self.layout.tables / asset, MANIFEST, TABLE, WITH_TABLE)
+
+        def packed() -> dict[str, str]:
+            tables = packed_of(self.layout, asset, TABLE)
+            noted = packed_of(self.layout, asset, MANIFEST)
+            return {v: stamp + WITH_TABLE if v in tables else stamp for v, stamp in noted.items()}
+
+        return self._all(loose, packed)
 
     def assets(self, video_id: str) -> list[str]:
         """Assets of which a video has a table, sorted."""
@@ -172,36 +198,28 @@ class Outputs:
     # listed ------------------------------------------------------------------------------------
 
     def _all(
-        self, asset: str, loose: Callable[[], dict[str, Found]], part: str
-    ) -> dict[str, Found]:
-        """What lies by itself and what is packed.
+        self, loose: Callable[[], dict[str, Answer]], packed: Callable[[], dict[str, Answer]]
+    ) -> dict[str, Answer]:
+        """What lies by itself and what is packed, by video.
 
         What is packed meanwhile is met in its pack; what is unpacked meanwhile, at a second look.
         """
         before = changed_at(self.layout.packs)
         found = loose()
-        packed = {v: Found(stamp) for v, stamp in packed_of(self.layout, asset, part).items()}
+        if not before and not changed_at(self.layout.packs):
+            return found
+        in_packs = packed()
         if changed_at(self.layout.packs) != before:
-            found = {**found, **loose()}
-        return {**packed, **found}
+            found |= loose()
+        return in_packs | found
 
-    def _listed(self, asset: str, part: str) -> Iterator[str]:
-        for entry in self._entries(asset, part):
-            yield entry.name.removesuffix(part)
-
-    def _looked_at(self, asset: str, part: str) -> Iterator[tuple[str, Found]]:
-        for entry in self._entries(asset, part):
-            with suppress(FileNotFoundError):  # it went in between
-                yield entry.name.removesuffix(part), Found(stamp_of(entry.stat()))
-
-    def _entries(self, asset: str, part: str) -> Iterator[os.DirEntry[str]]:
-        folder = self.layout.tables / asset
-        if not folder.is_dir():
-            return
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.endswith(part) and not entry.name.startswith(atomic.TEMPORARY_MARK):
-                    yield entry
+    def _listed(self, asset: str, part: str) -> list[str]:
+        try:
+            names = os.listdir(self.layout.tables / asset)  # noqa: PTH208 - of a hundred thousand
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        cut, half = -len(part), atomic.TEMPORARY_MARK
+        return [name[:cut] for name in names if name.endswith(part) and not name.startswith(half)]
 
 
 def _either(loose: Callable[[], Answer], packed: Callable[[], Answer]) -> Answer:

@@ -201,6 +201,11 @@ class TableStore:
             return None
         return Manifest(note.fingerprint, note.data_version, note.rows, note.space)
 
+    def notes(self, assets: Iterable[str], video_id: str) -> dict[str, Manifest]:
+        """The manifests of those outputs of a video that have one; see `noted`."""
+        found = {asset: self.noted(asset, video_id) for asset in assets}
+        return {asset: noted for asset, noted in found.items() if noted}
+
     def _recorded(self, asset: str, video_id: str) -> str | None:
         noted = self.noted(asset, video_id)
         return noted.data_version if noted else None
@@ -211,8 +216,8 @@ class TableStore:
 
     def versions(self, assets: Iterable[str], video_id: str) -> dict[str, str | None]:
         """Data version of each output by its manifest; None for one that was never made."""
-        noted = {asset: self.noted(asset, video_id) for asset in assets}
-        return {asset: known.data_version if known else None for asset, known in noted.items()}
+        noted = self.notes(wanted := tuple(assets), video_id)
+        return {a: noted[a].data_version if a in noted else None for a in wanted}
 
     def made_of(self, asset: str, video_id: str) -> dict[str, Any] | None:
         """What was noted by `note_made_of`, else None, as where the note is damaged."""
