@@ -165,7 +165,7 @@ def test_what_all_packs_hold_is_remembered_and_follows_them(store: TableStore) -
     assert SLACK_NS > 0
 
 
-def test_a_damaged_pack_is_as_if_nothing_were_there_and_goes_when_something_is_written(
+def test_a_damaged_pack_is_as_if_nothing_were_there_and_goes_with_the_next_change(
     store: TableStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     pack(store.layout, RIDE_A, NEVER, LAST)
@@ -178,6 +178,9 @@ def test_a_damaged_pack_is_as_if_nothing_were_there_and_goes_when_something_is_w
     put(store, "frames", RIDE_A, [{"frame_idx": 1}])
     assert store.read("frames", RIDE_A).height == 1
     assert not store.layout.pack(RIDE_A).exists()
+    store.layout.pack(RIDE_B).write_bytes(b"no zip either")
+    assert unpack(store.layout, RIDE_B) == 0
+    assert not store.layout.pack(RIDE_B).exists()
 
 
 def test_a_damaged_table_in_a_pack_is_found_when_it_is_read(store: TableStore) -> None:

@@ -66,7 +66,10 @@ def shared(path: Path) -> Iterator[None]:
     private.make_folder(path.parent)
     with path.open("a+", encoding="utf-8") as stream:
         fcntl.flock(stream, fcntl.LOCK_SH)
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(stream, fcntl.LOCK_UN)  # also where a child has the file open, too
 
 
 @dataclass(frozen=True)

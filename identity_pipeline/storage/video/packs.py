@@ -209,8 +209,10 @@ def unpack(layout: Layout, video_id: str) -> int:
     """Puts the files of a packed video back where they lay; those that lie there stay as they are.
 
     Returns:
-        How many were put back.
+        How many were put back; what cannot be read of a damaged pack goes with it.
     """
+    if not layout.pack(video_id).exists():
+        return 0
     with locks.exclusive(layout.tables_lock, "The tables", f"unpacking of {video_id}", None):
         put = 0
         for name in members_of(layout, video_id):
