@@ -159,9 +159,10 @@ def _light_strip(
     top, height = 6.0, 20.0
     parts = [text(0, top + 14, "light", "strong")]
     luma = frames["luma_mean"].cast(pl.Float64)
+    means = luma.to_list()
     group = max(1, -(-len(clip.times) // _STRIP_COLUMNS))
     for i in range(0, len(clip.times), group):
-        known = luma[i : i + group].drop_nulls().to_list()
+        known = [mean for mean in means[i : i + group] if mean is not None]
         if not known:
             continue
         grey = f"{min(round(sum(known) / len(known) / 8) * 8, 255):02x}"

@@ -508,6 +508,8 @@ def conform(name: str, table: pl.DataFrame, columns: Collection[str] | None = No
     missing, extra = schema.keys() - set(table.columns), set(table.columns) - schema.keys()
     if missing or extra:
         raise SchemaError(f"table {name}: missing {sorted(missing)}, superfluous {sorted(extra)}")
+    if table.schema == pl.Schema(schema):
+        return table
     try:
         return table.select(pl.col(c).cast(dtype, strict=True) for c, dtype in schema.items())
     except pl.exceptions.PolarsError as error:

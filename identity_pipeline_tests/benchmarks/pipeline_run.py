@@ -19,6 +19,7 @@ from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
+from identity_pipeline.storage.folder.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.embeddings import read_embeddings
 from identity_pipeline.storage.video.registry import VideoRegistry
@@ -91,7 +92,7 @@ def _instance(kind: Instance, folder: Path) -> Iterator[dg.DagsterInstance]:
 def run_pipeline(
     video: Path, hub: ModelHub, groups: dict[str, Any], kind: Instance = "ephemeral"
 ) -> PipelineRun:
-    """Runs the job on a fresh data folder; definitions and registration are not timed.
+    """Runs the job on a fresh data folder; the folder, definitions, registration are not timed.
 
     Args:
         video: the clip.
@@ -108,6 +109,7 @@ def run_pipeline(
         data = Path(name) / "data"
         settings = SettingsResource.of(**groups, paths={"data": str(data)})
         job = build_defs(settings, models=hub).resolve_job_def("per_video")
+        claim_data_folder(Layout(data))
         record, _ = VideoRegistry(Layout(data)).register(video)
         with _instance(kind, Path(name)) as instance:
             instance.add_dynamic_partitions("videos", [record.video_id])

@@ -90,14 +90,14 @@ def test_an_open_mouth_is_dark_inside_and_teeth_are_not() -> None:
     lips = {f"v{v}": (x, 0.6) for v, x in zip(upper, places, strict=True)}
     lips |= {f"v{v}": (x, 0.8) for v, x in zip(lower, places, strict=True)}
     face = mesh(**lips) + np.array([150.0, 100.0, 0.0])
-    picture = np.full((300, 300, 3), 160, np.uint8)
-    assert dark_of_mouth(picture, face) == 0
-    picture[160:180] = 30
+    luma = np.full((300, 300), 160, np.float32)
+    assert dark_of_mouth(luma, face) == 0
+    luma[160:180] = 30
     # The mouth is 0.4 eye distances wide, and 0.2 high.
-    assert dark_of_mouth(picture, face) == pytest.approx(0.4 * 0.2, rel=0.15)
-    assert dark_of_mouth(picture // 4, face) == pytest.approx(0.4 * 0.2, rel=0.15)
-    picture[160:170] = 200
-    assert dark_of_mouth(picture, face) == pytest.approx(0.4 * 0.1, rel=0.15)
+    assert dark_of_mouth(luma, face) == pytest.approx(0.4 * 0.2, rel=0.15)
+    assert dark_of_mouth(luma / 4, face) == pytest.approx(0.4 * 0.2, rel=0.15)
+    luma[160:170] = 200
+    assert dark_of_mouth(luma, face) == pytest.approx(0.4 * 0.1, rel=0.15)
 
 
 def eye(upper: float, lower: float, iris: float = 0.0, *, mirrored: bool = False) -> EyeReading:

@@ -248,9 +248,9 @@ def test_the_score_is_in_the_unit_interval_for_any_pixels(
 
 
 def test_the_surround_is_what_lies_outside_the_face() -> None:
-    picture = np.full((40, 60, 3), 200, np.uint8)
-    picture[10:30, 20:40] = 30
-    assert surround_luma(picture, Box(20.0, 10.0, 40.0, 30.0)) == pytest.approx(200.0)
+    luma = np.full((40, 60), 200, np.float32)
+    luma[10:30, 20:40] = 30
+    assert surround_luma(luma, Box(20.0, 10.0, 40.0, 30.0)) == pytest.approx(200.0)
     # A face that leaves the picture has a surround on the other sides; one that fills it has none.
-    assert surround_luma(picture, Box(-50.0, -50.0, 41.0, 31.0)) == pytest.approx(200.0)
-    assert surround_luma(picture, Box(-5.0, -5.0, 70.0, 70.0)) is None
+    assert surround_luma(luma, Box(-50.0, -50.0, 41.0, 31.0)) == pytest.approx(200.0)
+    assert surround_luma(luma, Box(-5.0, -5.0, 70.0, 70.0)) is None

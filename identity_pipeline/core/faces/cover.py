@@ -102,19 +102,26 @@ def cells_inside(outline: NDArray[np.floating]) -> NDArray[np.bool_]:
         outline: (n, 2) the face's outline on the chip, in pixels of it.
     """
     corners = np.arange(GRID + 1) * CHIP_PX / GRID
-    x, y = np.meshgrid(corners, corners)
-    within = _within(np.stack([x.ravel(), y.ravel()], axis=1), outline).reshape(x.shape)
+    within = _within(corners, outline)
     whole = within[:-1, :-1] & within[1:, :-1] & within[:-1, 1:] & within[1:, 1:]
     whole[:BROW_ROW] = False
     beside = np.pad(whole, ((0, 0), (1, 1)))
     return np.asarray(whole & beside[:, :-2] & beside[:, 2:])
 
 
-def _within(points: NDArray[np.floating], outline: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which points (n, 2) lie in a polygon: those whose ray to the right crosses it oddly often."""
+def _within(marks: NDArray[np.floating], outline: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which crossings (m, m), rows first, of level and upright lines lie in a polygon.
+
+    Those whose ray to the right crosses it oddly often; where, is the same for a whole row.
+
+    Args:
+        marks: (m,) where the lines lie, on either axis.
+        outline: (n, 2) the polygon.
+    """
     a, b = outline, np.roll(outline, -1, axis=0)
-    x, y = points[:, :1], points[:, 1:]
+    y = marks[:, None]
     spans = (a[:, 1] > y) != (b[:, 1] > y)
     rise = np.where(b[:, 1] == a[:, 1], 1.0, b[:, 1] - a[:, 1])
     crossing = a[:, 0] + (y - a[:, 1]) / rise * (b[:, 0] - a[:, 0])
-    return np.asarray((spans & (x < crossing)).sum(axis=1) % 2 == 1)
+    beyond = spans[:, None] & (marks[None, :, None] < crossing[:, None])
+    return np.asarray(beyond.sum(axis=2) % 2 == 1)

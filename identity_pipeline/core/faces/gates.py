@@ -24,17 +24,21 @@ class Requirement(NamedTuple):
     at_least: bool
     bound: float
 
-    def fails(self, value: float | None, unmeasured_passes: bool) -> bool:
-        """Whether a value fails; None and NaN are decided by the setting, never silently a pass."""
-        known = measured(value)
-        if known is None:
-            return not unmeasured_passes
-        return known < self.bound if self.at_least else known > self.bound
+    def fails(self, *, unmeasured_passes: bool) -> pl.Expr:
+        """Whether each value fails; what is no number is decided by the setting, never silently."""
+        known = _measured(self.column)
+        beyond = known < self.bound if self.at_least else known > self.bound
+        return beyond.fill_null(not unmeasured_passes)
 
 
 def measured(value: float | None) -> float | None:
     """The value; None for what is not a number."""
     return None if value is None or math.isnan(value) else value
+
+
+def _measured(column: str) -> pl.Expr:
+    """The values of a column as 64-bit floats; null for what is not a number."""
+    return pl.col(column).cast(pl.Float64).fill_nan(None)
 
 
 def loose_requirements(settings: QualitySettings) -> tuple[Requirement, ...]:
@@ -67,36 +71,35 @@ def strict_requirements(settings: QualitySettings) -> tuple[Requirement, ...]:
     )
 
 
-def failures(
-    requirements: tuple[Requirement, ...],
-    row: Mapping[str, float | None],
-    *,
-    unmeasured_passes: bool,
-) -> list[str]:
-    """Codes of all requirements that a row of measures fails, in the order of the gate."""
-    return [r.code for r in requirements if r.fails(row[r.column], unmeasured_passes)]
-
-
 def apply_gates(measures: pl.DataFrame, settings: QualitySettings) -> pl.DataFrame:
     """Adds `strict`, `loose`, `strict_fails`, `loose_fails` and `unmeasured` to measured faces.
 
     Args:
         measures: the measure columns of the table `face_quality`.
         settings: thresholds.
+
+    Returns:
+        The faces with the codes of all requirements that each fails, in the order of the gate, and
+        the names of the columns that are no number, in alphabetical order.
     """
     strict, loose = strict_requirements(settings), loose_requirements(settings)
     columns = sorted({r.column for r in (*strict, *loose)})
-    verdicts: dict[str, list[list[str]]] = {"strict_fails": [], "loose_fails": [], "unmeasured": []}
-    for row in measures.select(columns).iter_rows(named=True):
-        for name, gate in (("strict_fails", strict), ("loose_fails", loose)):
-            verdicts[name].append(failures(gate, row, unmeasured_passes=settings.unmeasured_passes))
-        verdicts["unmeasured"].append([c for c in columns if measured(row[c]) is None])
+    passes = settings.unmeasured_passes
     return measures.with_columns(
-        [pl.Series(name, values, dtype=pl.List(pl.String)) for name, values in verdicts.items()]
+        strict_fails=_named({r.code: r.fails(unmeasured_passes=passes) for r in strict}),
+        loose_fails=_named({r.code: r.fails(unmeasured_passes=passes) for r in loose}),
+        unmeasured=_named({name: _measured(name).is_null() for name in columns}),
     ).with_columns(
         strict=pl.col("strict_fails").list.len() == 0,
         loose=pl.col("loose_fails").list.len() == 0,
     )
+
+
+def _named(conditions: Mapping[str, pl.Expr]) -> pl.Expr:
+    """The names of the conditions that hold in each row, in their order."""
+    return pl.concat_list(
+        pl.when(holds).then(pl.lit(name)) for name, holds in conditions.items()
+    ).list.drop_nulls()
 
 
 LATE_MEASURES = ("occlusion", "relative_sharpness")

@@ -46,11 +46,11 @@ class MouthMeasures(NamedTuple):
     mouth_shift: float
 
 
-def dark_of_mouth(bgr: NDArray[np.uint8], points: NDArray[np.floating]) -> float:
+def dark_of_mouth(luma: NDArray[np.floating], points: NDArray[np.floating]) -> float:
     """The dark area between the lips: an open mouth has one, bared teeth have none.
 
     Args:
-        bgr: (H, W, 3) picture.
+        luma: (H, W) of a picture, 0-255.
         points: (468, 2 or more) the mesh in pixels of that picture, counted from its edge.
 
     Returns:
@@ -61,9 +61,8 @@ def dark_of_mouth(bgr: NDArray[np.uint8], points: NDArray[np.floating]) -> float
     upper, lower = p[_UPPER_LIP], p[_LOWER_LIP]
     share = (np.arange(_ROWS) + 0.5) / _ROWS
     inside = upper[:, None] + share[None, :, None] * (lower - upper)[:, None]
-    luma = bgr.astype(np.float32) @ np.array([0.114, 0.587, 0.299], np.float32)
 
-    def seen(places: NDArray[np.float64]) -> NDArray[np.float32]:
+    def seen(places: NDArray[np.float64]) -> NDArray[np.floating]:
         high = np.array([luma.shape[1] - 1, luma.shape[0] - 1])
         x, y = np.clip(np.floor(places), 0, high).astype(int).reshape(-1, 2).T
         return luma[y, x].reshape(places.shape[:-1])

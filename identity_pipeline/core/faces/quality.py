@@ -106,17 +106,16 @@ def _gain(luma_mean: float) -> float:
     return float(np.clip(REFERENCE_LUMA / max(luma_mean, 1e-6), 1.0, MAX_GAIN))
 
 
-def surround_luma(bgr: NDArray[np.uint8], face: Box) -> float | None:
+def surround_luma(luma: NDArray[np.floating], face: Box) -> float | None:
     """Mean luma of what is around a face: brighter than the face, it stands against the light.
 
     Args:
-        bgr: (H, W, 3) picture of the face and what is around it.
+        luma: (H, W) of a picture of the face and what is around it, 0-255.
         face: its box in pixels of that picture.
 
     Returns:
         0-255, or None where the face fills the picture.
     """
-    luma = luma_of(bgr)
     around = np.ones(luma.shape, dtype=np.bool_)
     x1, y1, x2, y2 = (max(0, round(value)) for value in face)
     around[y1:y2, x1:x2] = False

@@ -312,13 +312,14 @@ def _landmark_rows(
         _landmark_row(face, found, source, nets.pack)
         for face, found in zip(faces, points, strict=True)
     ]
+    lumas = [luma_of(region.bgr) for region in regions]
     rows = [
-        row if mesh is None else row | mesh_pose_columns(mesh) | _of_mesh(mesh, region)
-        for row, mesh, region in zip(rows, meshes, regions, strict=True)
+        row if mesh is None else row | mesh_pose_columns(mesh) | _of_mesh(mesh, region, luma)
+        for row, mesh, region, luma in zip(rows, meshes, regions, lumas, strict=True)
     ]
     around = [
-        {"surround_luma": surround_luma(region.bgr, region.to_region(box_of(face)))}
-        for face, region in zip(faces, regions, strict=True)
+        {"surround_luma": surround_luma(luma, region.to_region(box_of(face)))}
+        for face, region, luma in zip(faces, regions, lumas, strict=True)
     ]
     rows = [row | light for row, light in zip(rows, around, strict=True)]
     return with_covers(nets.cover, rows, regions, meshes)
@@ -346,15 +347,15 @@ def _landmark_row(
     }
 
 
-def _of_mesh(mesh: MeshFace, region: Region) -> dict[str, Any]:
-    """What a mesh tells of eyes, brows and mouth."""
+def _of_mesh(mesh: MeshFace, region: Region, luma: NDArray[np.float32]) -> dict[str, Any]:
+    """What a mesh tells of eyes, brows and mouth; `luma` is the region's."""
     front = frontal_mesh(mesh.points)
     mouth = measure_mouth(mesh.points, front)
     here = (mesh.points[:, :2] - [region.x, region.y]) * region.scale
     eyes = {} if mesh.eyes is None else measure_eyes(mesh.eyes)._asdict()
     return {
         **mouth._asdict(),
-        "mouth_dark": dark_of_mouth(region.bgr, here),
+        "mouth_dark": dark_of_mouth(luma, here),
         "brow_height": brow_height(front),
         **eyes,
         "eyes_source": "iris" if eyes else MESH,
