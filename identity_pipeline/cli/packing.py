@@ -51,28 +51,27 @@ def pack(
     settings = merged_settings(overrides(data))
     store = open_store(settings)
     named = [find_video(store, word).video_id for word in videos]
-    chosen = _packed(store, named) if undo else _packable(store, settings, named)
-    done = [(video_id, 0) for video_id in chosen]
-    if not dry_run:
-        done = _unpacked(store, chosen) if undo else _pack(store, settings, chosen, bool(named))
+    done = _undone(store, named, dry_run) if undo else _done(store, settings, named, dry_run)
     if as_json:
         echo_json([{"video": video_id, "files": files} for video_id, files in done])
         return
-    verb = {(True, True): "would be unpacked", (True, False): "unpacked"}.get(
-        (undo, dry_run), "would be packed" if dry_run else "packed"
-    )
+    verb = "unpacked" if undo else "packed"
+    if dry_run:
+        say(f"{counted(len(done), 'video')} would be {verb}.")
+        return
     total = sum(files for _, files in done)
-    files = "" if dry_run else f" ({counted(total, 'file')})"
-    say(f"{counted(len(done), 'video')} {verb}{files}.")
+    say(f"{counted(len(done), 'video')} {verb} ({counted(total, 'file')}).")
 
 
-def _packable(store: TableStore, settings: Settings, named: Sequence[str]) -> list[str]:
-    """Those that are packed; of named ones all.
+def _done(
+    store: TableStore, settings: Settings, named: Sequence[str], dry_run: bool
+) -> list[tuple[str, int]]:
+    """Packs those that are named, or all at rest; each with its files.
 
     Raises:
         UsageError: one that is named is not finished.
     """
-    from identity_pipeline.stages.planning.packing import packable
+    from identity_pipeline.stages.planning.packing import at_rest_since, pack_videos, packable
     from identity_pipeline.stages.planning.video_list import is_finished
 
     for video_id in named:
@@ -81,33 +80,23 @@ def _packable(store: TableStore, settings: Settings, named: Sequence[str]) -> li
                 f"{video_id} is not finished; `identity-pipeline status {video_id}` says what is "
                 "missing."
             )
-    return list(named) or packable(store, settings, datetime.now(UTC).timestamp())
-
-
-def _pack(
-    store: TableStore, settings: Settings, videos: Sequence[str], now: bool
-) -> list[tuple[str, int]]:
-    from identity_pipeline.stages.planning.packing import at_rest_since, pack_videos
-
-    moment = datetime.now(UTC).timestamp()
-    before = moment if now else at_rest_since(settings, moment)
+    now = datetime.now(UTC).timestamp()
+    chosen = named or packable(store, settings, now)
+    if dry_run:
+        return [(video_id, 0) for video_id in chosen]
     with bar() as report:
-        return list(pack_videos(store, videos, before, report))
+        before = now if named else at_rest_since(settings, now)
+        return list(pack_videos(store, chosen, before, report))
 
 
-def _packed(store: TableStore, named: Sequence[str]) -> list[str]:
-    from identity_pipeline.storage.video.packs import packs_in
+def _undone(store: TableStore, named: Sequence[str], dry_run: bool) -> list[tuple[str, int]]:
+    """Unpacks those that are named, or all; each with its files."""
+    from identity_pipeline.storage.video.packs import packs_in, unpack
 
-    packed = packs_in(store.layout)
-    return [video_id for video_id in named or sorted(packed) if video_id in packed]
-
-
-def _unpacked(store: TableStore, videos: Sequence[str]) -> list[tuple[str, int]]:
-    from identity_pipeline.storage.video.packs import unpack
-
-    done = []
+    packed, done = packs_in(store.layout), []
+    chosen = [video_id for video_id in named or sorted(packed) if video_id in packed]
     with bar() as report:
-        for n, video_id in enumerate(videos, 1):
-            done.append((video_id, unpack(store.layout, video_id)))
-            report("unpacking", n, len(videos), "videos")
+        for n, video_id in enumerate(chosen, 1):
+            done.append((video_id, 0 if dry_run else unpack(store.layout, video_id)))
+            report("unpacking", n, len(chosen), "videos")
     return done

@@ -45,23 +45,32 @@ def named_in(path: Path, relative: Path, faces: Faces) -> Iterator[str]:
         yield from (f"{video}:{face}" for face in faces[video] if face in relative.name)
     if path.suffix == ".parquet":
         yield from _in_table(path, video, faces)
-    elif path.suffix == ".zip" and path.parent.name == PACKS:
-        with zipfile.ZipFile(path) as pack:
-            for name in pack.namelist():
-                yield from _in_member(name, pack.read(name), video, faces)
+    elif path.parent.name == PACKS:
+        yield from _in_pack(path, video, faces)
     elif path.suffix in (".json", ".jsonl") and path.stat().st_size <= LARGEST:
-        data = path.read_bytes()
-        for text in data.splitlines() if path.suffix == ".jsonl" else (data,):
-            if text.strip():
-                yield from _in_value(json.loads(text), video, faces)
+        yield from _in_json(path, video, faces)
 
 
-def _in_member(name: str, data: bytes, video: str | None, faces: Faces) -> Iterator[str]:
-    """Faces that a file in the pack of a video names."""
-    if name.endswith(".parquet"):
-        yield from _in_table(io.BytesIO(data), video, faces)
-    else:
-        yield from _in_value(json.loads(data), video, faces)
+def _in_json(path: Path, video: str | None, faces: Faces) -> Iterator[str]:
+    """Faces that a file of JSON names, or one of a value a line."""
+    data = path.read_bytes()
+    for text in data.splitlines() if path.suffix == ".jsonl" else (data,):
+        if text.strip():
+            yield from _in_value(json.loads(text), video, faces)
+
+
+def _in_pack(path: Path, video: str | None, faces: Faces) -> Iterator[str]:
+    """Faces that the files in the pack of a video name."""
+    try:
+        with zipfile.ZipFile(path) as pack:
+            files = {name: pack.read(name) for name in pack.namelist()}
+    except zipfile.BadZipFile as error:
+        raise ValueError(str(error)) from error
+    for name, data in files.items():
+        if name.endswith(".parquet"):
+            yield from _in_table(io.BytesIO(data), video, faces)
+        else:
+            yield from _in_value(json.loads(data), video, faces)
 
 
 def pictures_of(layout: Layout, faces: Faces, photo_sets: Collection[str] = ()) -> Iterator[Path]:
