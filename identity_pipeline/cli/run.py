@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +51,11 @@ class Outcome:
     def succeeded(self) -> bool:
         """Whether its image sets are there."""
         return self.why is None
+
+    @property
+    def paused(self) -> bool:
+        """Whether a pause stopped it, which is no failure."""
+        return self.why is not None and self.why.paused
 
 
 def register(
@@ -131,7 +137,6 @@ def run(
     """
     from identity_pipeline.stages.planning import preflight
     from identity_pipeline.storage.folder.disk import size_of
-    from identity_pipeline.storage.progress.pause import paused
 
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
@@ -149,14 +154,29 @@ def run(
     with shown(hidden=as_json) as progress, dagster_instance(store.layout) as instance:
         outcomes, library = run_videos(records, groups, progress, instance, hub)
     _say_summary(outcomes, store, as_json)
-    unfinished = sum(outcome.succeeded for outcome in outcomes) < len(records)
-    order = paused(store.layout)
-    if order and unfinished:
-        say(f"{order.sentence()} Then run the same command again.", err=as_json)
-        raise SystemExit(TRY_LATER)
     _say_failures(outcomes, library, store, as_json)
+    unfinished = sum(outcome.succeeded for outcome in outcomes) < len(records)
+    _end_if_paused(outcomes, library, unfinished, store, as_json)
     if unfinished or refused or library is not None:
         raise SystemExit(1)
+
+
+def _end_if_paused(
+    outcomes: list[Outcome],
+    library: WhyFailed | None,
+    unfinished: bool,
+    store: TableStore,
+    as_json: bool,
+) -> None:
+    """Ends the command where a pause is why something is left to do, and says how it goes on."""
+    from identity_pipeline.storage.progress.pause import paused
+
+    order = paused(store.layout)
+    was_paused = any(outcome.paused for outcome in outcomes) or (library and library.paused)
+    if was_paused or (order and unfinished):
+        first = f"{order.sentence()} Then run" if order else "It was paused meanwhile: run"
+        say(f"{first} the same command again; it goes on where it stopped.", err=as_json)
+        raise SystemExit(TRY_LATER)
 
 
 def _say_forgettings(store: TableStore) -> None:
@@ -180,7 +200,7 @@ def _say_summary(outcomes: list[Outcome], store: TableStore, as_json: bool) -> N
     if as_json:
         echo_json(rows)
         return
-    print_summary(rows)
+    print_summary(rows, [outcome.paused for outcome in outcomes])
     _say_where(outcomes, store)
 
 
@@ -189,10 +209,10 @@ def _say_failures(
 ) -> None:
     """Which videos failed and why, and whether the library could be brought up to date."""
     for outcome in outcomes:
-        if outcome.why is not None:
+        if outcome.why is not None and not outcome.paused:
             said = f"{outcome.record.video_id} failed - {_reason(outcome, store)}"
             say(said, "red", err=as_json)
-    if library is not None:
+    if library is not None and not library.paused:
         say(
             f"The library could not be brought up to date - {library.sentence.rstrip('.')}. When "
             "that is mended: identity-pipeline recluster",
@@ -345,7 +365,7 @@ def executed(
         if (number := heard.signal()) is not None:
             _cancelled(instance, run_id)
             raise_for(number)
-    return None if result.success else why_failed(result)
+    return None if result.success else why_failed(result, instance.get_run_by_id(run_id))
 
 
 def _cancelled(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -400,14 +420,19 @@ def summary(outcomes: list[Outcome], store: TableStore) -> list[dict[str, Any]]:
     return rows
 
 
-def print_summary(rows: list[dict[str, Any]]) -> None:
-    """The same for people."""
-    failed = Text("failed", "red")
+def print_summary(rows: list[dict[str, Any]], paused: Sequence[bool]) -> None:
+    """The same for people.
+
+    Args:
+        rows: of `summary`.
+        paused: of each, whether a pause stopped it.
+    """
+    lacking = [Text("paused", "yellow") if stopped else Text("failed", "red") for stopped in paused]
     echo_table(
         ("video", ">riders", *(f">{name}" for name in SETS)),
         (
-            (r["video"], failed if r["riders"] is None else r["riders"], *(r[n] for n in SETS))
-            for r in rows
+            (r["video"], why if r["riders"] is None else r["riders"], *(r[n] for n in SETS))
+            for r, why in zip(rows, lacking, strict=True)
         ),
         title="Image sets",
     )

@@ -40,7 +40,7 @@ def check_unit(vectors: NDArray[np.floating], what: str) -> Matrix:
     """
     matrix = np.asarray(vectors, dtype=np.float32)
     if matrix.size:
-        norms = np.linalg.norm(matrix, axis=1)
+        norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))  # with no matrix of squares
         wrong = np.flatnonzero(~(np.abs(norms - 1.0) <= UNIT_TOLERANCE))
         if wrong.size:
             i = int(wrong[0])

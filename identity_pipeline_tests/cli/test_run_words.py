@@ -11,7 +11,10 @@ from click.testing import CliRunner, Result
 
 from identity_pipeline.cli import run_progress
 from identity_pipeline.cli.main import cli
+from identity_pipeline.cli.working import TRY_LATER
 from identity_pipeline.stages.planning import preflight
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.progress.pause import Pause, pause
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +53,23 @@ def test_a_video_that_could_not_begin_is_told_with_the_reason(
     assert done.exit_code == 1, done.output
     assert "failed - not_ready: Nothing was begun: the disk filled up meanwhile." in done.output
     assert "same command" not in done.output
+
+
+def test_a_run_that_a_pause_stopped_did_not_fail(
+    make_video: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, begin = Pause("2026-01-02T03:04:05+00:00", "ada"), run_progress.Lines.begin
+
+    def paused_at_once(lines: run_progress.Lines, total: int) -> None:
+        pause(Layout(tmp_path / "data"), order)
+        begin(lines, total)
+
+    monkeypatch.setattr(run_progress.Lines, "begin", paused_at_once)
+    done = run(make_video(frames=6), "--data", tmp_path / "data")
+    assert done.exit_code == TRY_LATER, done.output
+    assert "paused" in done.output and "failed" not in done.output
+    assert "Paused by ada since " in done.output
+    assert "lets the runs go on. Then run the same command again" in done.output
 
 
 def test_what_nobody_foresaw_is_told_by_type_and_message(

@@ -111,16 +111,16 @@ def test_what_is_as_before_is_not_agglomerated_again(monkeypatch) -> None:
     matrix = (people / np.linalg.norm(people, axis=1, keepdims=True)).astype(np.float32)
     keys = [f"track:{i}" for i in range(6)]
     _, before = regroup(keys[:5], matrix[:5], 0.5, SETTINGS, [])
-    seen: list[int] = []
+    sizes: list[int] = []
     from identity_pipeline.core.clustering import regrouping
 
     agglomerated = regrouping.agglomerated
 
     def noted(vectors, links, *rest):
-        seen.extend({*links.left.tolist(), *links.right.tolist()})
+        sizes.append(len(vectors))
         return agglomerated(vectors, links, *rest)
 
     monkeypatch.setattr(regrouping, "agglomerated", noted)
     labels, _ = regroup(keys, matrix, 0.501, SETTINGS, [], before)
     assert labels.tolist() == [0, 0, 0, 1, 1, 1]
-    assert sorted(seen) == [3, 4, 5]
+    assert sizes == [3]

@@ -212,6 +212,15 @@ def spoilt(tmp_path: Path, make_video: Callable[..., Path]) -> Iterator[VideoLib
     yield from VideoLibrary.open(tmp_path / "data", PACK, Path(torn))
 
 
+def test_a_file_that_is_no_video_is_refused_before_a_model_is_opened(
+    spoilt: VideoLibrary, tmp_path: Path
+) -> None:
+    text = tmp_path / "notes.mp4"
+    text.write_text("no video")
+    code, _ = failure_of(spoilt.run(text))
+    assert code == "not_a_video", "of models nothing is known yet"
+
+
 def test_a_run_that_cannot_begin_is_no_try_of_its_video(
     spoilt: VideoLibrary, make_video: Callable[..., Path]
 ) -> None:

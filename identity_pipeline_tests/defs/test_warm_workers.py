@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -23,6 +24,8 @@ from identity_pipeline.defs.deploy.worker_pool import Worker, pool_of
 from identity_pipeline.defs.instance.pools import GPU, videos_at_once
 from identity_pipeline.defs.resources import kept_models
 from identity_pipeline.settings import ModelSettings
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
 from identity_pipeline_tests.defs.brief_jobs import brief, endless
 
 Status = dg.DagsterRunStatus
@@ -124,6 +127,23 @@ def test_used_again_worn_stopped_killed(launching: Launching) -> None:
     assert launching.ended(other) == Status.SUCCESS
     said = [entry.message for entry in launching.instance.all_logs(killed)]
     assert any("SIGKILL" in message for message in said)
+
+
+def test_a_run_that_refused_its_file_spoilt_nothing(
+    instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDENTITY_PIPELINE__PATHS__DATA", str(tmp_path / "data"))
+    notes, began = FailureNotes(Layout(tmp_path / "data")), time.time()
+    run = instance.create_run_for_job(brief, tags={"dagster/partition": "ride-a"})
+    said = FailureNote("not_a_video", "It is no video.", "ride_video", permanent=True)
+    assert not warm_worker.refused(run, began)
+    notes.put("ride-a", said)
+
+    assert warm_worker.refused(run, began)
+    assert not warm_worker.refused(run, began + 60), "an older run said so"
+    assert not warm_worker.refused(instance.create_run_for_job(brief), began)
+    notes.put("ride-a", dataclasses.replace(said, asset="watch"))
+    assert not warm_worker.refused(run, began), "models were open by then"
 
 
 def test_what_another_worker_is_at_is_left_to_it(launching: Launching) -> None:

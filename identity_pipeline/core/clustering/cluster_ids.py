@@ -120,10 +120,11 @@ def _jaccard(
     previous: Mapping[str, int | None], labels: Mapping[str, int]
 ) -> dict[tuple[int, int], float]:
     """Jaccard index of each old id with each group, over the tracks that both runs know."""
-    both = labels.keys() & previous.keys()
-    # From 1, so that noise is 0.
-    old = np.array([-1 if (i := previous[k]) is None else i for k in both], dtype=np.int64) + 1
-    new = np.array([labels[k] for k in both], dtype=np.int64) + 1
+    # From 1, so that noise is 0, and a track that was not there is less.
+    then = [-1 if (i := previous.get(key, -2)) is None else i for key in labels]
+    old = np.array(then, dtype=np.int64) + 1
+    new = np.fromiter(labels.values(), dtype=np.int64, count=len(labels)) + 1
+    old, new = old[old >= 0], new[old >= 0]
     of_old, of_new = np.bincount(old), np.bincount(new)
     pair, shared = np.unique(old * len(of_new) + new, return_counts=True)
     one, other = np.divmod(pair, max(1, len(of_new)))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from identity_pipeline.core.clustering.agglomeration import agglomerated
+from identity_pipeline.core.clustering.agglomeration import Agglomerated, agglomerated
 from identity_pipeline.core.clustering.constraints import (
     Pair,
     constraints_of,
@@ -101,16 +101,46 @@ def regroup(
         old[place[place >= 0]] = np.flatnonzero(place >= 0)
         old[~_as_before(part, own, pairs, known, place, old, floor)[part]] = -1
     anew = old < 0
-    asked: list[list[int]] = pairs[anew[pairs[:, 0]]].tolist()
-    constraints = constraints_of(keys, (), ((keys[i], keys[j]) for i, j in asked))
-    found = agglomerated(vectors, own.chosen(anew[own.left]), constraints, floor)
-    root, valid = found.root, found.valid
+    rows = np.flatnonzero(anew)
+    found = _of_some(
+        keys, vectors, own.chosen(anew[own.left]), pairs[anew[pairs[:, 0]]], rows, floor
+    )
+    root, valid = np.empty(len(keys), dtype=np.int64), np.empty((len(keys), 2))
+    root[rows], valid[rows] = rows[found.root], found.valid
     if known is not None:
         root[~anew] = place[known.root[old[~anew]]]
         valid[~anew] = known.valid[old[~anew]]
     alone = np.zeros(len(keys), dtype=bool)
     labels = without_small(in_order_of_appearance(root), alone, settings.min_cluster_size)
     return labels, Grouping(tuple(keys), links, least, floor, root, valid, pairs)
+
+
+def _of_some(
+    keys: Sequence[str],
+    vectors: Matrix,
+    links: Links,
+    apart: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    floor: float,
+) -> Agglomerated:
+    """Some items by themselves, which are linked with none of the others.
+
+    Args:
+        keys: of all.
+        vectors: of all.
+        links: of the items, by place among all.
+        apart: pairs that must be apart, the first of which is one of the items.
+        rows: ascending, the items.
+        floor: least mean cosine of two groups that are joined.
+    """
+    at = np.full(len(keys), -1, dtype=np.int32)
+    at[rows] = np.arange(len(rows))
+    asked: list[list[int]] = apart[at[apart[:, 1]] >= 0].tolist()
+    places: list[int] = rows.tolist()
+    names = [keys[i] for i in places]
+    constraints = constraints_of(names, (), ((keys[i], keys[j]) for i, j in asked))
+    own = Links(len(rows), at[links.left], at[links.right], links.distance)
+    return agglomerated(vectors[rows], own, constraints, floor)
 
 
 def _pairs(keys: Sequence[str], apart: Iterable[Pair]) -> NDArray[np.int64]:

@@ -313,18 +313,24 @@ def _group(
         settings.cluster.carry_jaccard,
     )
     clusters = describe_clusters(rest, matrix, carried.of_key, taken.clusters, taken.changed)
-    best = dict(templates.select("track_key", "best_face_id").iter_rows())
-    return _placed(assignments, carried.of_key, best), clusters, carried.next_id, grouping
+    placed = _placed(assignments, carried.of_key, templates["best_face_id"])
+    return placed, clusters, carried.next_id, grouping
 
 
 def _placed(
-    assignments: pl.DataFrame, of_key: Mapping[str, int | None], best: Mapping[str, str]
+    assignments: pl.DataFrame, of_key: Mapping[str, int | None], best_face: pl.Series
 ) -> pl.DataFrame:
-    """The assignments with the cluster of each grouped track and how every track is displayed."""
+    """The assignments with the cluster of each grouped track and how every track is displayed.
+
+    Args:
+        assignments: by track.
+        of_key: cluster of each grouped track.
+        best_face: that shows each track, in the order of the assignments.
+    """
     keys = assignments["track_key"].to_list()
     own = assignments.with_columns(
         cluster_id=pl.Series([of_key.get(key) for key in keys], dtype=pl.Int64),
-        noise=pl.Series([f"unknown_noise_{best[key]}" for key in keys], dtype=pl.String),
+        noise=pl.format("unknown_noise_{}", best_face),
     )
     clustered = pl.col("cluster_id").is_not_null()
     shown = pl.when(clustered).then(pl.format("unknown_cluster_{}", "cluster_id"))

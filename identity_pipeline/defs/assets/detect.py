@@ -61,8 +61,9 @@ def ride_video(step: VideoStep) -> dg.MaterializeResult:
         step.stop_if_paused()
         record = registered(store, step.video_id)
         highlights = step.highlights
-        check_video(step.context, store, settings, step.models, size_of(record.existing_path()))
+        # The file first: for one that is no video no model is opened.
         row = video_row(record, step.settings.video)
+        check_video(step.context, store, settings, step.models, size_of(record.existing_path()))
         step.work.computed = True
     # A new attempt begins: what an older one died of is no longer true.
     FailureNotes(store.layout).clear(step.video_id)

@@ -5,7 +5,8 @@
 It is started by a launcher (`warm_launcher`) with its end of a channel as an open descriptor, is
 told the instance and the code location, and then run after run. It ends when the launcher closes
 the channel or is gone, and by itself behind a run that did not succeed, behind so many runs, and
-once it has grown too much: what a run spoils, no later one finds.
+once it has grown too much: what a run spoils, no later one finds. A run that refused its file
+spoilt nothing.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -27,11 +30,14 @@ import dagster as dg
 from identity_pipeline.defs import compat
 from identity_pipeline.defs.deploy.channel import Channel, ChannelClosedError
 from identity_pipeline.defs.instance import open_databases
+from identity_pipeline.defs.instance.pausing import PARTITION_TAG
 from identity_pipeline.defs.instance.pools import videos_at_once
 from identity_pipeline.defs.resources import kept_models
 from identity_pipeline.settings import SettingsError, load_settings
 from identity_pipeline.storage.files import private
+from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress import heartbeat
+from identity_pipeline.storage.video.failures import FailureNotes
 
 CANCEL_LOOK_S = 1.0
 """How often a run looks whether somebody stopped it."""
@@ -40,6 +46,10 @@ STOPPED = (
     dg.DagsterRunStatus.CANCELED,
     dg.DagsterRunStatus.FAILURE,
 )
+LOOKS = "ride_video"
+"""The step that looks at a file, before anything else of the run is opened."""
+CLOCKS_S = 0.1
+"""A file's time may be so much behind the clock."""
 UNSAID = "Its worker ended it without a word."
 
 
@@ -82,15 +92,17 @@ def serve(channel: Channel, instance: dg.DagsterInstance) -> None:
     while True:
         run_id = (channel.receive() or {})["run"]
         get_ready(instance)
+        began = time.time()
         succeeded = do(run_id, instance)
         done += 1
         tidy_up()
         if done == 1:
             # Half a million objects of imports, definitions and models stay as long as the worker:
-            # looking through them all for garbage is half a second of the processor, each time.
+            # looking through them all for garbage takes 0.4 s of the processor, each time.
             gc.freeze()
         at_first = at_first or resident_mb()
-        goes = not succeeded or is_worn(done, resident_mb() - at_first)
+        spoilt = not succeeded and not refused(instance.get_run_by_id(run_id), began)
+        goes = spoilt or is_worn(done, resident_mb() - at_first)
         channel.send(ended=run_id, models=kept_models.are_open(), goes=goes, succeeded=succeeded)
         if goes:
             return
@@ -125,6 +137,24 @@ def do(run_id: str, instance: dg.DagsterInstance) -> bool:
         elif began or run.status != dg.DagsterRunStatus.STARTED:  # else two daemons gave it out
             instance.report_run_failed(run, UNSAID)
     return run is not None and run.is_success
+
+
+def refused(run: dg.DagsterRun | None, since: float) -> bool:
+    """Whether a run has only looked at a file and refused it, so that it spoilt nothing.
+
+    Args:
+        run: that did not succeed.
+        since: when it began, in seconds since 1970; what was noted before is of another.
+    """
+    video_id = run.tags.get(PARTITION_TAG) if run else None
+    if video_id is None:
+        return False
+    with suppress(SettingsError):
+        notes = FailureNotes(Layout(Path(load_settings().paths.data)))
+        note = notes.get(video_id)
+        looked_at = note is not None and note.permanent and note.asset == LOOKS
+        return looked_at and (notes.noted_at(video_id) or 0.0) >= since - CLOCKS_S
+    return False
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from identity_pipeline.defs.compat import SerializableErrorInfo
+from identity_pipeline.defs.instance.pausing import PAUSED_TAG
 
 
 @dataclass(frozen=True)
@@ -14,14 +15,23 @@ class WhyFailed:
     Attributes:
         sentence: what, in a line.
         worded: the product says so; else it is the type and the message of an exception.
+        paused: nothing did: a pause stopped it.
     """
 
     sentence: str
     worded: bool
+    paused: bool = False
 
 
-def why_failed(result: dg.ExecuteInProcessResult) -> WhyFailed:
-    """Why a run failed: the steps after the first failure only lack what it did not make."""
+def why_failed(result: dg.ExecuteInProcessResult, run: dg.DagsterRun | None) -> WhyFailed:
+    """Why a run failed: the steps after the first failure only lack what it did not make.
+
+    Args:
+        result: that is no success.
+        run: as it is noted.
+    """
+    if run is not None and PAUSED_TAG in run.tags:
+        return WhyFailed("it was paused", worded=True, paused=True)
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data

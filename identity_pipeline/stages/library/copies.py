@@ -9,7 +9,7 @@ there: a video that goes takes nothing with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -34,6 +34,7 @@ from identity_pipeline.settings import CopySettings
 from identity_pipeline.stages.curation.decisions import tracks_of_faces
 from identity_pipeline.stages.library.copies_in_force import TABLE
 from identity_pipeline.storage.files.recorded import DamagedTableError
+from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.copy_keys import read_keys, write_keys
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
@@ -46,6 +47,18 @@ LEAST = 1 << 16
 """Keys up to which the small file is let alone."""
 
 
+class Held(NamedTuple):
+    """Keys as they are kept.
+
+    Attributes:
+        large: of the file that stays.
+        small: of the file with the videos that came since.
+    """
+
+    large: KeyTable
+    small: KeyTable
+
+
 def find_copies(
     store: TableStore,
     history: History,
@@ -53,6 +66,7 @@ def find_copies(
     *,
     write: bool = True,
     versions: Mapping[str, str] | None = None,
+    held: Held | None = None,
 ) -> pl.DataFrame:
     """The table `video_copies` of all videos that are there.
 
@@ -65,8 +79,9 @@ def find_copies(
         settings: when two videos are copies.
         write: keep what was read of the videos for the next time.
         versions: data version of the frames of videos of which it is known without reading.
+        held: what `held_keys` gave a moment ago; None reads it.
     """
-    keys = _keys(store, write, versions or {})
+    keys = _keys(store, write, versions or {}, held or held_keys(store.layout))
 
     @lru_cache(maxsize=LOOKS_HELD)
     def look(video_id: str) -> Look:
@@ -143,11 +158,16 @@ def _row(
     )
 
 
-def _keys(store: TableStore, write: bool, versions: Mapping[str, str]) -> KeyTable:
+def held_keys(layout: Layout) -> Held:
+    """The keys that are kept, in the large file and in the small one."""
+    return Held(read_keys(layout.copy_keys), read_keys(layout.copy_keys_later))
+
+
+def _keys(store: TableStore, write: bool, versions: Mapping[str, str], held: Held) -> KeyTable:
     """The keys of all videos that can be read; only those of new ones are made."""
     layout = store.layout
-    large, small = read_keys(layout.copy_keys), read_keys(layout.copy_keys_later)
-    current, read = _looked_at(store, versions, (large.versions, small.versions))
+    large, small = held
+    current, read = _looked_at(store, versions, large.versions, small.versions)
     stays = large.kept(current)
     # A video is in both files where the last run ended between them.
     here = {video: now for video, now in current.items() if video not in stays.versions}
@@ -163,15 +183,25 @@ def _keys(store: TableStore, write: bool, versions: Mapping[str, str]) -> KeyTab
 
 
 def _looked_at(
-    store: TableStore, versions: Mapping[str, str], held: Collection[Mapping[str, str]]
+    store: TableStore,
+    versions: Mapping[str, str],
+    large: Mapping[str, str],
+    small: Mapping[str, str],
 ) -> tuple[dict[str, str], dict[str, tuple[str, Keys]]]:
-    """What is noted of the frames of each video that can be read, and the keys that none holds."""
+    """What is noted of the frames of each video that can be read, and keys that neither file holds.
+
+    Args:
+        store: the tables.
+        versions: data version of the frames of videos of which it is known without reading.
+        large: what the keys of each video in the large file were made of.
+        small: likewise in the small one.
+    """
     current, read = {}, {}
     for video_id in sorted(store.videos_noted("frames")):
         now = versions[video_id] if video_id in versions else _version(store, video_id)
         if not now:
             continue
-        if all(known.get(video_id) != now for known in held):
+        if large.get(video_id) != now and small.get(video_id) != now:
             try:
                 read[video_id] = now, keys_of(look_of_video(store, video_id))
             except (MissingTableError, DamagedTableError):

@@ -40,7 +40,6 @@ from identity_pipeline.storage.library.library_memory import (
     VIDEOS,
     LibraryMemory,
     Rides,
-    stamps,
 )
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import empty
@@ -215,11 +214,11 @@ def versions_of(store: TableStore, video_id: str) -> list[str]:
 def looked_at(stores: LibraryStores, head_id: str | None) -> dict[str, str]:
     """The stamps of all notes of each video that has templates in a space."""
     store, own = stores.tables, stores.in_space(head_id)
-    several = [stamps(store if name == FRAMES else own, name) for name in NOTED]
+    several = [(store if name == FRAMES else own).outputs.stamps(name) for name in NOTED]
     if head_id is not None:
-        several.append(stamps(store, NOTED[0]))
+        several.append(store.outputs.stamps(NOTED[0]))
     return {
-        video: " ".join(one.get(video, "-") for one in several)
+        video: " ".join([one.get(video, "-") for one in several])
         for video in own.videos_with(NOTED[0])
     }
 

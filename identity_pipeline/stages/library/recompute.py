@@ -7,6 +7,7 @@ Human decisions are found again where a video was processed anew (`ledger.anchor
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -28,7 +29,7 @@ from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.curation.consents import Asked
 from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.curation.settling import settle_ledger
-from identity_pipeline.stages.library.copies import find_copies
+from identity_pipeline.stages.library.copies import Held, find_copies, held_keys
 from identity_pipeline.stages.library.copies_in_force import TABLE, Copies, copies_in_force
 from identity_pipeline.stages.library.projection import forget, is_regenerated, regenerate
 from identity_pipeline.stages.library.reading import (
@@ -238,14 +239,17 @@ class _Run:
 
     def done(self) -> Recomputed:
         stores = self.stores
-        stores.ledger.verify()  # every line, from the first: commands look at the last ones only
-        history = settle_ledger(stores, self.now, write=self.publish)
-        memory = memories_of(stores).recall(self.live.head_id)
+        memory, held, seen = self._held()
         taken_up = None if self.whole else memory
-        seen = looked_at(stores, None)
+        history = self._settled(every_line=taken_up is None)
         frames = frames_known(taken_up, seen)
         copied = find_copies(
-            stores.tables, history, self.settings.copies, write=self.publish, versions=frames
+            stores.tables,
+            history,
+            self.settings.copies,
+            write=self.publish,
+            versions=frames,
+            held=held,
         )
         copies = Copies.from_table(copied)
         inputs = self._inputs(copies, history, taken_up, seen)
@@ -274,6 +278,23 @@ class _Run:
             generation = self._published(inputs, given, found, fingerprint)
         differs = self._differing(given, memory, found, inputs, seen)
         return self._told(generation, found.tables, inputs, given, differs=differs)
+
+    def _settled(self, *, every_line: bool) -> History:
+        """The ledger, read from its first line where all is computed: others trust its snapshot."""
+        if every_line:
+            self.stores.ledger.verify()
+        return settle_ledger(self.stores, self.now, write=self.publish)
+
+    def _held(self) -> tuple[LibraryMemory | None, Held, dict[str, str]]:
+        """What is remembered, what copies are found by, and what `looked_at` tells, at once.
+
+        Large files are read and hashed while folders are gone through, which is all Python.
+        """
+        with ThreadPoolExecutor() as several:
+            memory = several.submit(memories_of(self.stores).recall, self.live.head_id)
+            held = several.submit(held_keys, self.stores.layout)
+            seen = looked_at(self.stores, None)
+            return memory.result(), held.result(), seen
 
     def _inputs(
         self,
@@ -535,17 +556,23 @@ def before_of(snapshot: Snapshot | None, space: str, versions: Mapping[str, str]
     last: dict[str, int | None] = dict(assignments.select("track_key", "cluster_id").iter_rows())
     anew = {v for v, known in current.versions.items() if versions.get(v, known) != known}
 
-    def kept(key: str) -> bool:
-        return not anew or subjects.parse(key).video_id not in anew
-
+    clusters = {**last, **current.former}
     same_scores = current.space == space
     suggestions = snapshot.table("suggestions") if same_scores else empty("suggestions")
-    mask = [kept(key) for key in suggestions["track_key"].to_list()]
-    return Before(
-        {key: c for key, c in {**last, **current.former}.items() if kept(key)},
-        suggestions.filter(pl.Series(mask, dtype=pl.Boolean)),
-        current.next_cluster_id,
-    )
+    before = Before(clusters, suggestions, current.next_cluster_id)
+    return _without(before, anew) if anew else before
+
+
+def _without(before: Before, videos: Collection[str]) -> Before:
+    """What is handed on, but of the tracks of some videos."""
+
+    def kept(key: str) -> bool:
+        return subjects.parse(key).video_id not in videos
+
+    clusters = {key: cluster for key, cluster in before.clusters.items() if kept(key)}
+    mask = [kept(key) for key in before.suggestions["track_key"].to_list()]
+    suggestions = before.suggestions.filter(pl.Series(mask, dtype=pl.Boolean))
+    return replace(before, clusters=clusters, suggestions=suggestions)
 
 
 def former_clusters(

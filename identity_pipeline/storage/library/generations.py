@@ -205,7 +205,8 @@ class Generations:
                 if ledger is not None:
                     head = {"seq": ledger[0], "sha256": ledger[1]}
                     atomic.write_json(folder / LEDGER, head)
-                atomic.write_json(folder / NOTE, vars(generation))
+                # A line each for all videos of a large library would take longer than its tables.
+                atomic.write_json(folder / NOTE, vars(generation), lines=False)
             self._put_in_force(generation.name)
             for name in self._kept()[:-KEPT]:
                 prune(self.root / name)

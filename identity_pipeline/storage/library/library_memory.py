@@ -24,8 +24,6 @@ from identity_pipeline.core.clustering.neighbours import Links
 from identity_pipeline.core.clustering.regrouping import Grouping
 from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.video.outputs import MANIFEST
-from identity_pipeline.storage.video.tables import TableStore
 
 LOG = logging.getLogger(__name__)
 FORMAT: Final = "2"
@@ -41,7 +39,7 @@ NOTED: Final = ("track_templates", "calibration_pairs", "face_samples", FRAMES)
 VIDEOS: Final = pl.Schema(
     {
         "video_id": pl.String,
-        "stamp": pl.String,  # changes with each of its notes, see `stamps`
+        "stamp": pl.String,  # changes with each of its notes, see `reading.looked_at`
         "made_of": pl.List(pl.String),  # data versions of the tables `NOTED`
         "version": pl.String,  # of the templates in the recogniser's space
         "in_base": pl.Boolean,  # whether the large file has its templates
@@ -121,11 +119,6 @@ class _Note:
     floor: float | None
     base_rows: int
     files: dict[str, str] = field(default_factory=dict)
-
-
-def stamps(store: TableStore, asset: str) -> dict[str, str]:
-    """What changes whenever a note of an asset is written, by video."""
-    return {video: found.stamp for video, found in store.outputs.found(asset, MANIFEST).items()}
 
 
 @dataclass(frozen=True)
@@ -226,7 +219,7 @@ class LibraryMemories:
         if sha256(data).hexdigest() != digest:
             small_files.discard(path)  # else what is kept next, if it is the same, would be this
             raise ValueError(f"{name} is not what was written")
-        return pl.read_ipc(io.BytesIO(data))
+        return pl.read_ipc(data)
 
     def _write(self, name: str, table: pl.DataFrame) -> str:
         buffer = io.BytesIO()
