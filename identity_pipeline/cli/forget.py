@@ -324,7 +324,7 @@ def why_not_proved(root: Path, told: Mapping[str, Any]) -> Iterator[str]:
 
     left = sorted({hit["file"] for scan in told["scans"] for hit in scan["hits"]})
     within = {file: inner_folder(root, file) for file in left}
-    yield from map(_held_by, sorted({folder for folder in within.values() if folder}))
+    yield from map(_held_by, sorted(set(filter(None, within.values()))))
     if others := [file for file, folder in within.items() if folder is None]:
         more = f" and {counted(len(others) - 1, 'other file')}" if others[1:] else ""
         yield f"Not proved: something of it is still found in {others[0]}{more}; see the receipt."
@@ -334,8 +334,8 @@ def why_not_proved(root: Path, told: Mapping[str, Any]) -> Iterator[str]:
 
 def _held_by(folder: Path) -> str:
     return (
-        f"Not proved yet: {folder} is a data folder of its own with copies of the same rides, which "
-        "this forgetting does not touch. Forget them there too (identity-pipeline --data "
+        f"Not proved yet: {folder} is a data folder of its own with copies of the same rides, "
+        "which this forgetting does not touch. Forget them there too (identity-pipeline --data "
         f"{folder} forget ...), or remove that folder if nobody needs it (`make demo` makes the "
         "demo's anew)."
     )
