@@ -33,13 +33,14 @@ NOW = "2026-01-02T03:04:05.000Z"
 REACH_S = 3.0
 FULL = 100_000
 PARTS = (
+    (stage, "looked_at", "folders looked through, and meanwhile:"),
     (LibraryMemories, "recall", "what is remembered, read"),
     (stage, "settle_ledger", "decisions found again"),
     (stage, "find_copies", "copies of rides"),
     (stage, "read_inputs", "new rides read"),
     (stage, "compute", "matched, grouped, suggested"),
     (Generations, "publish", "published"),
-    (LibraryMemories, "keep", "remembered"),
+    (LibraryMemories, "laid_down", "remembered, meanwhile"),
 )
 """Where a part begins and ends: of which object, the name, and in words."""
 

@@ -308,7 +308,8 @@ def test_the_night_says_where_increments_went_wrong(park: _Park) -> None:
         root=np.zeros_like(memory.grouping.root),  # all of one part would be one person
         valid=np.full_like(memory.grouping.valid, (-2.0, 2.0)),
     )
-    memories.keep(replace(memory, grouping=wrong))
+    laid = memories.laid_down(replace(memory, grouping=wrong))
+    memories.put_in_force(laid, memory.generation)
     done = recompute(park.stores, park.settings, NOW, whole=True)
     assert "unknown_clusters" in done.differs
     assert not recompute(park.stores, park.settings, NOW, whole=True).differs
@@ -325,13 +326,13 @@ def test_the_night_takes_no_damaged_ride_for_a_fault_of_its_own(park: _Park) -> 
 def test_the_night_takes_no_ride_of_meanwhile_for_a_fault_of_its_own(
     park: _Park, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    keep = LibraryMemories.keep
+    put_in_force = LibraryMemories.put_in_force
 
-    def kept(memories: LibraryMemories, memory: Any) -> None:
-        keep(memories, memory)
+    def kept(memories: LibraryMemories, *rest: Any) -> None:
+        put_in_force(memories, *rest)
         park.happen(kind, 99)  # the night is long, and rides go on being processed
 
-    monkeypatch.setattr(LibraryMemories, "keep", kept)
+    monkeypatch.setattr(LibraryMemories, "put_in_force", kept)
     assert not recompute(park.stores, park.settings, NOW, whole=True).differs
 
 

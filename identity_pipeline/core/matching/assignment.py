@@ -22,6 +22,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -181,9 +182,23 @@ class _Rows:
         return [
             *(pl.Series(name, getattr(self, name).tolist(), pl.String) for name in words),
             *(pl.Series(name, getattr(self, name)).fill_nan(None) for name in numbers),
-            pl.Series("nearest", self.nearest.tolist(), pl.List(pl.String)),
+            _lists("nearest", self.nearest.tolist()),
             pl.Series("cluster_id", [None] * len(self.state), pl.Int64),
         ]
+
+
+def _lists(name: str, rows: list[list[str]]) -> pl.Series:
+    """A column of lists; Polars would make a series of each row, for seconds in a large library."""
+    flat = pl.DataFrame(
+        {
+            "row": np.repeat(np.arange(len(rows)), [len(row) for row in rows]),
+            name: pl.Series(list(chain.from_iterable(rows)), dtype=pl.String),
+        }
+    )
+    every = pl.DataFrame({"row": np.arange(len(rows))})
+    several = flat.group_by("row").agg(name)
+    found = every.join(several, on="row", how="left", maintain_order="left")[name]
+    return found.fill_null(pl.Series([[]], dtype=pl.List(pl.String)))
 
 
 class _Matching:

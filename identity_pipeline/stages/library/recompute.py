@@ -342,22 +342,24 @@ class _Run:
         self, inputs: LibraryInputs, given: Given, found: Computed, fingerprint: str
     ) -> Generation:
         """Puts the tables in force; what the next computation may take up is remembered."""
-        stores, before = self.stores, given.before
-        generation = stores.generations.publish(
-            found.tables,
-            fingerprint,
-            space=inputs.space,
-            next_cluster_id=found.next_cluster_id,
-            versions=inputs.versions,
-            day=given.today,
-            ledger=stores.ledger.head_of(given.history),
-            settings=chosen(given.settings, SETTINGS),
-            former=former_clusters(
-                before, found.tables["person_assignments"], inputs.damaged.keys()
-            ),
-        )
-        memory = replace(found.memory, head_id=self.live.head_id, generation=generation.name)
-        memories_of(stores).keep(memory)
+        stores, before, memories = self.stores, given.before, memories_of(self.stores)
+        memory = replace(found.memory, head_id=self.live.head_id)
+        with ThreadPoolExecutor() as beside:  # files of both are hashed and wait for the disk
+            laid = beside.submit(memories.laid_down, memory)
+            generation = stores.generations.publish(
+                found.tables,
+                fingerprint,
+                space=inputs.space,
+                next_cluster_id=found.next_cluster_id,
+                versions=inputs.versions,
+                day=given.today,
+                ledger=stores.ledger.head_of(given.history),
+                settings=chosen(given.settings, SETTINGS),
+                former=former_clusters(
+                    before, found.tables["person_assignments"], inputs.damaged.keys()
+                ),
+            )
+        memories.put_in_force(laid.result(), generation.name)
         return generation
 
     def _differing(

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -97,6 +98,21 @@ class LibraryMemory:
     generation: str = ""
 
 
+@dataclass(frozen=True)
+class LaidDown:
+    """Files of a memory that is not in force yet.
+
+    Attributes:
+        memory: that they hold.
+        base_rows: of the large file.
+        files: SHA-256 of each part, by name.
+    """
+
+    memory: LibraryMemory
+    base_rows: int
+    files: dict[str, str]
+
+
 @dataclass
 class _Note:
     """The note on the disk.
@@ -119,6 +135,19 @@ class _Note:
     floor: float | None
     base_rows: int
     files: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Where nothing can be written, that is said; the library is in force all the same."""
+    try:
+        yield
+    except OSError as error:
+        LOG.warning(
+            "What the next computation of the library could take up cannot be written (%s): it "
+            "takes up what there was before.",
+            error,
+        )
 
 
 @dataclass(frozen=True)
@@ -156,18 +185,20 @@ class LibraryMemories:
             )
             return None
 
-    def keep(self, memory: LibraryMemory) -> None:
-        """Replaces what is remembered, where it can be written: the library is in force already."""
-        try:
-            self._keep(memory)
-        except OSError as error:
-            LOG.warning(
-                "What the next computation of the library could take up cannot be written (%s): it "
-                "takes up what there was before.",
-                error,
-            )
+    def laid_down(self, memory: LibraryMemory) -> LaidDown | None:
+        """Writes files that nothing names yet, see `put_in_force`; None where that cannot be."""
+        with _told():
+            return self._laid_down(memory)
+        return None
 
-    def _keep(self, memory: LibraryMemory) -> None:
+    def put_in_force(self, laid: LaidDown | None, generation: str) -> None:
+        """Replaces what is remembered by what was laid down, of a generation of this name."""
+        if laid is not None:
+            with _told():
+                memory = replace(laid.memory, generation=generation)
+                self._note(memory, laid.base_rows, laid.files)
+
+    def _laid_down(self, memory: LibraryMemory) -> LaidDown:
         note = small_files.recall(self.folder / NOTE, _Note)
         rides, base_rows = _split(memory.rides, note.base_rows if note else 0)
         later = rides.templates.filter(~_in_base(rides))
@@ -183,7 +214,7 @@ class LibraryMemories:
         if grouping is not None:
             tables |= _tables_of(grouping)
         files = {name: self._write(name, table) for name, table in tables.items()}
-        self._note(memory, base_rows, {"base": rides.base, **files})
+        return LaidDown(memory, base_rows, {"base": rides.base, **files})
 
     def _note(self, memory: LibraryMemory, base_rows: int, files: dict[str, str]) -> None:
         """Puts files in force, and removes all others."""
