@@ -184,6 +184,7 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "clean": Entry(
             "housekeeping", "Show what lies on the disk, by kind, and drop what can be made again."
         ),
+        "pack": Entry("packing", "Keep the tables of finished videos in one file each."),
         "publish": Entry(
             "publish", "Copy finished videos and the library to the object store of [publish]."
         ),

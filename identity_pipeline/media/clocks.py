@@ -76,12 +76,16 @@ class StreamClock:
     @property
     def now_ms(self) -> float:
         """Time of the last frame that was read."""
-        return float(self._now * self._base * 1000)
+        return self._ms(self._now)
 
     @property
     def first_ms(self) -> float:
         """Time of the first frame that was read; 0 before it."""
-        return float((self._first or 0) * self._base * 1000)
+        return self._ms(self._first or 0)
+
+    def _ms(self, pts: int) -> float:
+        """A time in the stream's unit as ms: one division of whole numbers, exactly rounded."""
+        return pts * self._base.numerator * 1000 / self._base.denominator
 
     def read(self, frame: VideoFrame) -> tuple[int, frozenset[str]]:
         """The frame's own pts, and what is wrong with it: any of `CLOCK_TROUBLES`."""

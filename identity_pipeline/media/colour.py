@@ -19,6 +19,7 @@ from typing import Final
 import cv2
 import numpy as np
 from av.error import FFmpegError
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
@@ -139,16 +140,23 @@ class Colour:
 
 def colour_of(frame: VideoFrame) -> Colour:
     """What a decoded frame says of its colours."""
-    components = frame.format.components
+    bit_depth, alpha = _components(frame.format.name)
     return Colour(
         pixel_format=frame.format.name,
-        bit_depth=max(component.bits for component in components),
+        bit_depth=bit_depth,
         matrix=MATRICES.get(frame.colorspace),
         transfer=TRANSFERS.get(frame.color_trc),
         primaries=PRIMARIES.get(frame.color_primaries),
         range=RANGES.get(frame.color_range),
-        alpha=any(component.is_alpha for component in components),
+        alpha=alpha,
     )
+
+
+@cache
+def _components(pixel_format: str) -> tuple[int, bool]:
+    """Bits of the deepest component of a pixel format, and whether one is transparency."""
+    components = VideoFormat(pixel_format).components
+    return max(one.bits for one in components), any(one.is_alpha for one in components)
 
 
 def matrix_of(colour: Colour, width: int, height: int) -> str:

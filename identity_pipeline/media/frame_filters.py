@@ -8,6 +8,7 @@ applied (`media.presentation`).
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 from typing import Final
 
 from av.error import FFmpegError
@@ -38,7 +39,12 @@ class SampleAspectRatio:
             steps = self._graph.vpull().width
         except FFmpegError:  # a pixel format that cannot be scaled says so when it is converted
             return SQUARE
-        return Fraction(steps, SAR_STEPS).limit_denominator(SAR_DENOMINATOR_MAX)
+        return _ratio(steps)
+
+
+@cache
+def _ratio(steps: int) -> Fraction:
+    return Fraction(steps, SAR_STEPS).limit_denominator(SAR_DENOMINATOR_MAX)
 
 
 def _graph(frame: VideoFrame, *filters: tuple[str, str]) -> Graph:

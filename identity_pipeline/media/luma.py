@@ -21,3 +21,9 @@ def frame_luma(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def thumbnail(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A luma picture as 32 x 18 pixels."""
     return np.asarray(cv2.resize(luma, THUMBNAIL, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def histogram(luma: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(256,) how many pixels of a luma picture have each value."""
+    counts = cv2.calcHist([luma], [0], None, [256], [0, 256])  # as 32-bit floats, exact to 2^24
+    return counts.ravel().astype(np.int64)

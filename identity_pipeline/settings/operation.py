@@ -249,6 +249,15 @@ class PathSettings(Group):
     data: str = tunable(
         "data", "Root of everything the pipeline writes.", unit="path", source="project layout"
     )
+    pack_after_days: float | None = tunable(
+        1.0,
+        "The nightly job packs the tables of a finished video into one file so long after the last "
+        "of them changed; unset: never. Every command reads both; programs of your own that read "
+        "tables by their path want it unset.",
+        unit="days",
+        source="chosen: what is changed at all is mostly changed on the same day",
+        ge=0,
+    )
     look_groups: str = tunable(
         "",
         "Optional: a CSV file with the columns person,group, a free word for how somebody looks. "

@@ -17,6 +17,8 @@
     data/tables/{asset}/{video_id}.parquet, .manifest.json and .made-of.json
     data/tables/library/                a link to the generation in force
     data/tables/.generations/{number}-{fingerprint}/
+    data/tables/packs/{video_id}.zip   the same three of all outputs of a finished video
+    data/tables/.lock                  held while tables are written or packed
     data/tables/.memory/               what the last library left for the next; may be deleted
     data/crops/{video_id}/part-00000.parquet
     data/chunks/{step}/{video_id}/{key}/00000/   what an unfinished step has done so far
@@ -243,6 +245,20 @@ class Layout:
     def library_memory(self) -> Path:
         """What a computation of the library left for the next; made anew where it is gone."""
         return self.tables / ".memory"
+
+    @property
+    def packs(self) -> Path:
+        """Packs of videos."""
+        return self.tables / "packs"
+
+    def pack(self, video_id: str) -> Path:
+        """All files of the outputs of one video in one, where it is packed."""
+        return self.packs / f"{check_video_id(video_id)}.zip"
+
+    @property
+    def tables_lock(self) -> Path:
+        """Held by who writes a table, and alone by who packs."""
+        return self.tables / ".lock"
 
     @property
     def index(self) -> Path:

@@ -7,6 +7,7 @@ does, so processor time of this process is measured beside them, and both ratios
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import tempfile
@@ -69,6 +70,8 @@ def measure(
     say("one run of the job to warm up and to record what the networks are given")
     with recorded(hub) as made, measured() as warming:
         windows = run_pipeline(video, hub, groups, kind).windows
+    gc.collect()
+    gc.freeze()  # as a worker does behind its first run
     calls = [one for one in by_step(made, windows) if one.step != TRYING]
     tasks = ["detection", "recognition", hub.face_pack.landmark_task or "detection"]
     size, score = settings.models.det_size, settings.models.det_score_min

@@ -81,6 +81,7 @@ BENCHES: Final[Sequence[Bench]] = (
         (),
     ),
     Bench("bench_clustering", (), ("--full",)),
+    Bench("bench_packs", ("--videos", "200"), ("--videos", "20000")),
 )
 
 

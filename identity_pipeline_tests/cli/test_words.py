@@ -37,6 +37,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "index": ("status",),
     "label": ("ride:1", "--name", "Ada"),
     "merge": ("Ada", "Ben"),
+    "pack": ("VIDEO",),
     "move": ("ride:1", "--to", "Ada"),
     "not-a-face": ("ride:1",),
     "picture": ("reject", "ride@000812-0"),

@@ -23,6 +23,7 @@ from identity_pipeline.core.faces.quality import (
 from identity_pipeline.core.geometry import ARCFACE_TEMPLATE_112, Box
 from identity_pipeline.core.video.frames import laplacian_variance, measure_light, scene_correlation
 from identity_pipeline.media.crops import align
+from identity_pipeline.media.luma import histogram
 from identity_pipeline_tests.core.builders import MODEST, face_picture
 
 Image = NDArray[np.uint8]
@@ -54,7 +55,7 @@ def falls(values: list[float], slack: float = 0.0) -> bool:
 
 def test_light_of_a_known_distribution() -> None:
     luma = np.repeat(np.arange(100, dtype=np.uint8) + 100, 10).reshape(50, 20)
-    light = measure_light(luma)
+    light = measure_light(histogram(luma))
     assert light.mean == pytest.approx(149.5)
     assert (light.p05, light.p50, light.p95) == (104, 149, 194)
     assert (light.clipped_share, light.crushed_share) == (0, 0)
@@ -68,7 +69,7 @@ def test_clipped_is_above_250_and_crushed_below_5(
 ) -> None:
     luma = np.full((20, 20), 128, np.uint8)
     luma[:10, :10] = value
-    light = measure_light(luma)
+    light = measure_light(histogram(luma))
     assert (light.clipped_share, light.crushed_share) == (clipped, crushed)
 
 
@@ -85,7 +86,7 @@ def test_a_white_wall_behind_a_face_does_not_overexpose_it() -> None:
 @MODEST
 def test_percentiles_are_those_of_numpy(seed: int) -> None:
     luma = np.random.default_rng(seed).integers(0, 256, (36, 64)).astype(np.uint8)
-    light = measure_light(luma)
+    light = measure_light(histogram(luma))
     got = (light.p05, light.p50, light.p95)
     assert got == pytest.approx(np.percentile(luma, [5, 50, 95]), abs=1.5)
 

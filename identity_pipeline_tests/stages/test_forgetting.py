@@ -32,6 +32,7 @@ from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.progress.pause import paused
 from identity_pipeline.storage.publishing.object_store import ObjectStoreError
 from identity_pipeline.storage.video.crop_archive import CropArchive, part_in, write_part
+from identity_pipeline.storage.video.packs import pack
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline_tests.curated_library import PINS, call, write_rides
 
@@ -48,6 +49,8 @@ def store(tmp_path: Path) -> TableStore:
     call(tmp_path, "label", "cluster", "2", "--name", "Ben")
     call(tmp_path, "label", "ride-d:1", "--person", "Ada")
     call(tmp_path, "recluster")
+    for video_id in made.videos_with("frames")[::3]:  # one that is hers alone, one of others too
+        assert pack(made.layout, video_id, 2**62, "frames")
     return made
 
 

@@ -18,14 +18,15 @@ from identity_pipeline.storage.folder.backup_register import (
     note_backup,
     noted_backups,
 )
+from identity_pipeline.storage.video.packs import MADE_OF, TABLE, pack
 from identity_pipeline.storage.video.tables import Manifest
 from identity_pipeline_tests.small_ride import SmallRide, write_ride
 
 NOW = 2_000_000_000.0
 
 
-@pytest.fixture
-def ride(tmp_path: Path) -> SmallRide:
+@pytest.fixture(params=["by themselves", "packed"])
+def ride(tmp_path: Path, request: pytest.FixtureRequest) -> SmallRide:
     """A ride that was finished ten days ago, and whose file is in the inbox."""
     inbox = tmp_path / "data" / "videos"
     inbox.mkdir(parents=True)
@@ -39,6 +40,8 @@ def ride(tmp_path: Path) -> SmallRide:
     made.store.note("identity_dataset", record.video_id, Manifest("f", "v", 1))
     finished = NOW - 10 * DAY_S
     os.utime(layout.manifest("identity_dataset", record.video_id), (finished, finished))
+    if request.param == "packed":
+        assert pack(layout, record.video_id, 2**62, "identity_dataset")
     return SmallRide(made.store, record.video_id, inbox / made.file.name)
 
 
@@ -70,19 +73,23 @@ def test_without_days_nothing_is_due(ride: SmallRide) -> None:
 @pytest.mark.parametrize("kind", ["sources", "crops", "embeddings", "sets"])
 def test_each_kind_of_a_ride_goes_alone(ride: SmallRide, kind: str) -> None:
     layout = ride.store.layout
-    there = {
-        "sources": ride.file,
-        "crops": layout.crops(ride.video_id),
-        "embeddings": layout.table("face_quality", ride.video_id),
-        "sets": layout.export(ride.video_id),
-    }
+    outputs = ride.store.outputs
+
+    def there() -> dict[str, bool]:
+        return {
+            "sources": ride.file.exists(),
+            "crops": layout.crops(ride.video_id).exists(),
+            "embeddings": outputs.has("face_quality", ride.video_id),
+            "sets": layout.export(ride.video_id).exists(),
+        }
+
     wanted = settings(**{f"{kind}_days": 9.0})
     assert run(ride, wanted, "a run is at it") == [(kind, "a run is at it")]
-    assert all(path.exists() for path in there.values())
+    assert all(there().values())
     told_ = told(what_is_due(LibraryStores.of(ride.store), wanted, NOW), deleting=True)
     assert told_ == f"1 thing goes: 1 of {kind}."
     assert run(ride, wanted) == [(kind, None)]
-    assert [name for name, path in there.items() if not path.exists()] == [kind]
+    assert [name for name, is_there in there().items() if not is_there] == [kind]
     assert run(ride, wanted) == []
     assert not list(layout.root.rglob(".partial-*"))
 
@@ -151,11 +158,11 @@ def test_photographs_are_listed_with_the_command_that_removes_them(ride: SmallRi
 
 
 def test_what_a_kill_left_of_the_numbers_goes_the_next_night(ride: SmallRide) -> None:
-    layout, wanted = ride.store.layout, settings(embeddings_days=9.0)
-    left = layout.made_of("face_quality", ride.video_id)
-    left.write_text("{}")
-    layout.table("face_quality", ride.video_id).unlink()
-    assert run(ride, wanted) == [("embeddings", None)] and not left.exists()
+    outputs, wanted = ride.store.outputs, settings(embeddings_days=9.0)
+    outputs.put("face_quality", ride.video_id, MADE_OF, b"{}")
+    outputs.remove("face_quality", ride.video_id, TABLE)
+    assert run(ride, wanted) == [("embeddings", None)]
+    assert not outputs.has("face_quality", ride.video_id, MADE_OF)
     assert run(ride, wanted) == []
 
 

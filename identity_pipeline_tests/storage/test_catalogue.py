@@ -24,6 +24,7 @@ from identity_pipeline.storage.catalogue.views import VIEWS
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.video.packs import pack
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline.tables import LATER, TABLES
 from identity_pipeline_tests.storage.small_library import (
@@ -54,9 +55,9 @@ def ask(layout: Layout, sql: str) -> list[tuple[object, ...]]:
         return catalogue.query(sql).rows
 
 
-@pytest.fixture(params=["data", 'it\'s "da[t]a*?" $HOME; é'])
+@pytest.fixture(params=["data", 'it\'s "da[t]a*?" $HOME; é', "packed"])
 def store(tmp_path: Path, request: pytest.FixtureRequest) -> TableStore:
-    """A small library, once in a folder with every awkward character."""
+    """A small library, once in a folder with every awkward character, once with a packed ride."""
     store = TableStore(Layout(tmp_path / request.param))
     for seed, video_id in enumerate((RIDE_A, RIDE_B)):
         write_ride(store, video_id, seed=seed)
@@ -76,6 +77,8 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> TableStore:
         put(store, "frames", video_id, [{"frame_idx": i, "face_count": 1} for i in range(8)])
     name_track(store, RIDE_A, 1, PERSON)
     put_library(store, "people", [{"person_id": PERSON, "name": "Ada", "state": "active"}])
+    if request.param == "packed":
+        assert pack(store.layout, RIDE_A, 2**62, "frames")
     return store
 
 
@@ -324,11 +327,15 @@ def test_a_query_is_run_again_when_a_table_was_replaced_under_it(tmp_path: Path)
             (2, "FROM faces", 0),
             (0, "FROM frames", 5),
         ):
-            meddling = Catalogue(Meddling(catalogue.connection, grow, times), store.layout)
+            meddling = Catalogue(
+                Meddling(catalogue.connection, grow, times), store.layout, catalogue.views_made
+            )
             assert len(meddling.query(sql).rows) == count
             stream = io.StringIO()
             assert meddling.write_csv(sql, stream) == count == stream.getvalue().count("\n") - 1
-        restless = Catalogue(Meddling(catalogue.connection, grow, 1000), store.layout)
+        restless = Catalogue(
+            Meddling(catalogue.connection, grow, 1000), store.layout, catalogue.views_made
+        )
         with pytest.raises(CatalogueError, match="replaced each of the"):
             restless.query("FROM frames")
         assert restless.query("FROM events").rows == []

@@ -70,7 +70,7 @@ def test_a_folder_of_yesterday_is_brought_up_once(layout: Layout) -> None:
     assert json.loads(layout.acknowledged.read_text())["seq"] == 3
     assert not pending(layout)
     assert open_data_folder(layout, told.append) == folder
-    assert len(told) == 3
+    assert len(told) == 4
 
 
 def test_a_newer_folder_is_refused(layout: Layout) -> None:
@@ -123,7 +123,8 @@ COUNTING = """
 def migrate(layout):
     with counted.open("a") as stream:
         stream.write("x\\n")
-module.MIGRATIONS = {1: Migration("counts", migrate), 2: Migration("no more", lambda _: None)}
+module.MIGRATIONS = {1: Migration("counts", migrate), 2: Migration("no more", lambda _: None),
+    3: Migration("nor now", lambda _: None)}
 open_data_folder(Layout(root))
 """
 DYING = """

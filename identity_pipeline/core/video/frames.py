@@ -28,19 +28,23 @@ class FrameLight(NamedTuple):
     crushed_share: float
 
 
-def measure_light(luma: NDArray[np.uint8]) -> FrameLight:
-    """Mean, percentiles, and the shares of blown and crushed pixels of a (H, W) luma picture."""
-    histogram = np.bincount(luma.ravel(), minlength=256)
-    cumulative = np.cumsum(histogram) / luma.size
+def measure_light(histogram: NDArray[np.integer]) -> FrameLight:
+    """Mean, percentiles, and the shares of blown and crushed pixels of a luma picture.
+
+    Args:
+        histogram: (256,) how many pixels have each value.
+    """
+    pixels = int(histogram.sum())
+    cumulative = np.cumsum(histogram) / pixels
     levels = np.arange(256)
     p05, p50, p95 = (float(np.searchsorted(cumulative, q)) for q in (0.05, 0.5, 0.95))
     return FrameLight(
-        mean=float((histogram * levels).sum() / luma.size),
+        mean=float((histogram * levels).sum() / pixels),
         p05=p05,
         p50=p50,
         p95=p95,
-        clipped_share=float(histogram[CLIPPED_ABOVE + 1 :].sum() / luma.size),
-        crushed_share=float(histogram[:CRUSHED_BELOW].sum() / luma.size),
+        clipped_share=float(histogram[CLIPPED_ABOVE + 1 :].sum() / pixels),
+        crushed_share=float(histogram[:CRUSHED_BELOW].sum() / pixels),
     )
 
 

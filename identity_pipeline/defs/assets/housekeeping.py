@@ -17,7 +17,7 @@ from identity_pipeline.storage.video.tables import TableStore
 
 @library_asset
 def disk_usage(step: LibraryStep) -> dg.MaterializeResult:
-    """Bytes by kind and what may go; drops and archives where the settings [retention] say so."""
+    """Bytes by kind and what may go; drops and archives where [retention] says so; packs tables."""
     with step.healing():
         return _disk_usage(step.context, step.store, step.settings)
 
@@ -27,6 +27,7 @@ def _disk_usage(
 ) -> dg.MaterializeResult:
     now, wanted = datetime.now(UTC), settings.retention
     archived = archive_old(context, store, wanted, now)
+    packed = pack_at_rest(store, settings, now.timestamp())
     things = droppable(context.instance, store.layout, now.timestamp(), 0.0)
     things = [thing for thing in things if thing.kind in disk.CHEAP]
     runs = list(old_runs.old_runs(context.instance, now.timestamp(), wanted.runs_days))
@@ -46,9 +47,19 @@ def _disk_usage(
             "deleted": wanted.delete,
             "freed_megabytes": round(freed / 1e6, 2),
             "archived": archived,
+            "packed": packed,
             "partitions": len(context.instance.get_dynamic_partitions("videos")),
         }
     )
+
+
+def pack_at_rest(store: TableStore, settings: Settings, now: float) -> int:
+    """Packs finished videos that have been at rest for `paths.pack_after_days`; how many."""
+    from identity_pipeline.stages.planning.packing import at_rest_since, pack_videos, packable
+
+    chosen = packable(store, settings, now)
+    done = pack_videos(store, chosen, at_rest_since(settings, now))
+    return sum(1 for _, files in done if files)
 
 
 @library_asset

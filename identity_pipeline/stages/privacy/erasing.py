@@ -29,6 +29,7 @@ from identity_pipeline.storage.folder.disk import size_of
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.heads import Live
 from identity_pipeline.storage.video.outputs import PARTS, Outputs
+from identity_pipeline.storage.video.packs import unpack
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,8 @@ def tables_of(assets: Iterable[str]) -> Callable[[Erasing], list[Removed]]:
     def erase(erasing: Erasing) -> list[Removed]:
         layout = erasing.layout
         outputs = Outputs(layout)
+        for name in erasing.footprint.whole:
+            unpack(layout, name)  # a damaged pack goes here
         removed = [
             outputs.remove(asset, name, part)
             for name in erasing.footprint.whole

@@ -176,7 +176,7 @@ PLACES: Final[tuple[Place, ...]] = (
         "biometric",
         (
             *(f"tables/{asset}" for asset in _TABLES),
-            *("tables/copy_keys.npz", "tables/copy_keys_later.npz"),
+            *("tables/copy_keys.npz", "tables/copy_keys_later.npz", "tables/packs", "tables/.lock"),
         ),
         "what was measured of each face, and what was chosen of them",
         "embeddings_days",

@@ -7,7 +7,9 @@ it. What does not: bytes (`stages.privacy.scanning`).
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +21,8 @@ from identity_pipeline.storage.layout import Layout
 
 Faces = Mapping[str, Collection[str]]
 """Video or photo set -> ids of faces."""
+PACKS = "packs"
+"""Folder of the packs of videos."""
 LARGEST: Final = 128 * 2**20
 """Bytes of a list of files that is read (chosen: a thousand times the longest that is written)."""
 OWNERS: Final = ("video_id", "source_id")
@@ -41,11 +45,32 @@ def named_in(path: Path, relative: Path, faces: Faces) -> Iterator[str]:
         yield from (f"{video}:{face}" for face in faces[video] if face in relative.name)
     if path.suffix == ".parquet":
         yield from _in_table(path, video, faces)
+    elif path.parent.name == PACKS:
+        yield from _in_pack(path, video, faces)
     elif path.suffix in (".json", ".jsonl") and path.stat().st_size <= LARGEST:
-        data = path.read_bytes()
-        for text in data.splitlines() if path.suffix == ".jsonl" else (data,):
-            if text.strip():
-                yield from _in_value(json.loads(text), video, faces)
+        yield from _in_json(path, video, faces)
+
+
+def _in_json(path: Path, video: str | None, faces: Faces) -> Iterator[str]:
+    """Faces that a file of JSON names, or one of a value a line."""
+    data = path.read_bytes()
+    for text in data.splitlines() if path.suffix == ".jsonl" else (data,):
+        if text.strip():
+            yield from _in_value(json.loads(text), video, faces)
+
+
+def _in_pack(path: Path, video: str | None, faces: Faces) -> Iterator[str]:
+    """Faces that the files in the pack of a video name."""
+    try:
+        with zipfile.ZipFile(path) as pack:
+            files = {name: pack.read(name) for name in pack.namelist()}
+    except zipfile.BadZipFile as error:
+        raise ValueError(str(error)) from error
+    for name, data in files.items():
+        if name.endswith(".parquet"):
+            yield from _in_table(io.BytesIO(data), video, faces)
+        else:
+            yield from _in_value(json.loads(data), video, faces)
 
 
 def pictures_of(layout: Layout, faces: Faces, photo_sets: Collection[str] = ()) -> Iterator[Path]:
@@ -90,14 +115,14 @@ def _video_of(relative: Path, faces: Faces) -> str | None:
     return next((name for name in names if name in faces), None)
 
 
-def _in_table(path: Path, video: str | None, faces: Faces) -> Iterator[str]:
-    schema = pl.read_parquet_schema(path)
+def _in_table(table: Path | io.BytesIO, video: str | None, faces: Faces) -> Iterator[str]:
+    schema = pl.read_parquet_schema(table)
     owners = [pl.col(name) for name in OWNERS if name in schema]
     if not owners and video is None:
         return
     of = owners[0] if owners else pl.lit(video)
     for column in _columns_of_faces(schema):
-        pairs = pl.scan_parquet(path, glob=False).select(of.alias("of"), pl.col(column))
+        pairs = pl.scan_parquet(table, glob=False).select(of.alias("of"), pl.col(column))
         for name, face in pairs.collect().iter_rows():
             if face in faces.get(name, ()):
                 yield f"{name}:{face}"

@@ -44,6 +44,7 @@ from identity_pipeline.storage.video.crop_archive import (
     write_part,
 )
 from identity_pipeline.storage.video.outputs import PARTS, TABLE
+from identity_pipeline.storage.video.packs import unpack
 from identity_pipeline.storage.video.redactions import Redactions, digest_of
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline.tables import BOX, KEY_POINTS
@@ -116,6 +117,7 @@ def redact_video(store: TableStore, settings: Settings, video_id: str) -> Redact
     redaction = Redactions(store.layout).of(video_id)
     # Of a call that was killed: the crops as they were before.
     atomic.sweep_temporaries(store.layout.root, spare_living=True)
+    unpack(store.layout, video_id)  # a damaged pack goes here
     outputs, size = _drop_later(store, video_id)
     if store.noted("face_detections", video_id) is None:
         return Redacted(0, 0, outputs, size)

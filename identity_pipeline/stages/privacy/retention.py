@@ -34,6 +34,7 @@ from identity_pipeline.storage.folder.disk import size_of
 from identity_pipeline.storage.layout import Layout, inside
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.storage.video.outputs import MANIFEST, PARTS, Outputs
+from identity_pipeline.storage.video.packs import unpack
 
 OF_RIDES: Final[tuple[Kind, ...]] = ("sources", "crops", "embeddings", "sets")
 BY_FORGETTING: Final[tuple[Kind, ...]] = ("photos", "unconsented")
@@ -237,6 +238,7 @@ def _paths(stores: LibraryStores, layout: Layout, kind: Kind, video_id: str) -> 
 
 def _drop_numbers(layout: Layout, video_id: str) -> int:
     """Removes faces as numbers; what tells how they were made goes last. Bytes that went."""
+    unpack(layout, video_id)  # a damaged pack goes here
     outputs = Outputs(layout)
     return sum(outputs.remove(a, video_id, part) or 0 for part in PARTS for a in NUMBERS)
 

@@ -31,7 +31,7 @@ from identity_pipeline.core.video.copies import frame_hash
 from identity_pipeline.core.video.frames import laplacian_variance, measure_light, scene_correlation
 from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.media.crops import ALIGNED_PX, align, cut_region, encode_jpeg
-from identity_pipeline.media.luma import THUMBNAIL, frame_luma, thumbnail
+from identity_pipeline.media.luma import THUMBNAIL, frame_luma, histogram, thumbnail
 from identity_pipeline.media.painting import painted
 from identity_pipeline.media.video import ImageBGR, SampledFrame, sampled_frames
 from identity_pipeline.models.face_pack import Detections, FacePack
@@ -253,7 +253,7 @@ def _pixels(encoded: str | None) -> NDArray[np.uint8] | None:
 
 
 def _measures(luma: NDArray[np.uint8]) -> dict[str, float]:
-    light = measure_light(luma)
+    light = measure_light(histogram(luma))
     return {
         "luma_mean": light.mean,
         "luma_p05": light.p05,

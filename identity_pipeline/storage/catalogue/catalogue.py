@@ -25,13 +25,22 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import CatalogueSettings
-from identity_pipeline.storage.catalogue.files import create_views, literal, quoted, state_of_files
+from identity_pipeline.storage.catalogue.files import (
+    PROTOCOL,
+    are_packed,
+    create_views,
+    literal,
+    quoted,
+    state_of_files,
+)
 from identity_pipeline.storage.catalogue.views import VIEWS
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.generations import Generations
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+    from identity_pipeline.storage.library.snapshots import Snapshot
 
 Fetched = TypeVar("Fetched")
 PAGE: Final = 2000
@@ -86,6 +95,8 @@ def open_catalogue(
     """
     import duckdb
 
+    from identity_pipeline.storage.catalogue.table_files import TableFiles
+
     options: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{settings.memory_mb}MiB",
         "temp_directory": "",  # past the limit a query fails; it never spills beside the tables
@@ -100,13 +111,41 @@ def open_catalogue(
     readable = {f"{base}/{name}/" for base in (root, literal(root)) for name in names}
     snapshot = Generations(Layout(root)).find()
     with snapshot or nullcontext(), duckdb.connect(":memory:", config=options) as connection:
-        with _sentences():
-            create_views(connection, Layout(root), snapshot, statement)
-        folders = ", ".join(quoted(folder) for folder in sorted(readable))
+        connection.register_filesystem(TableFiles(Layout(root)))
+        views = _Views(connection, Layout(root), snapshot, statement)
+        views.bring_up()
+        folders = ", ".join(quoted(folder) for folder in (*sorted(readable), f"{PROTOCOL}://"))
         connection.execute(f"SET allowed_directories = [{folders}]")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
-        yield Catalogue(connection, Layout(root))
+        try:
+            yield Catalogue(connection, Layout(root), views)
+        finally:
+            connection.unregister_filesystem(PROTOCOL)
+
+
+@dataclass
+class _Views:
+    """The views, which are made anew when the first video is packed or the last one unpacked.
+
+    Attributes:
+        connection, layout, snapshot, statement: see `create_views`.
+        packed: whether they were made where some videos were packed; None before.
+    """
+
+    connection: DuckDBPyConnection
+    layout: Layout
+    snapshot: Snapshot | None
+    statement: str
+    packed: bool | None = None
+
+    def bring_up(self) -> None:
+        """Makes them, where they are not as they would be made now."""
+        packed = are_packed(self.layout)
+        if packed != self.packed:
+            with _sentences():
+                create_views(self.connection, self.layout, self.snapshot, self.statement)
+            self.packed = packed
 
 
 @dataclass(frozen=True)
@@ -115,6 +154,7 @@ class Catalogue:
 
     connection: DuckDBPyConnection
     layout: Layout
+    views_made: _Views
 
     def query(self, sql: str, limit: int | None = None) -> Answer:
         """The rows of one SELECT.
@@ -181,6 +221,7 @@ class Catalogue:
             self._refuse_all_but_reading(sql)
             for _ in range(ATTEMPTS):
                 before, result, failure = state_of_files(self.layout, sql), None, None
+                self.views_made.bring_up()
                 try:
                     result = fetch(self.connection.execute(sql))
                 except duckdb.Error as error:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,11 +14,16 @@ from identity_pipeline.storage.catalogue.views import VIEWS
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.snapshots import Snapshot
+from identity_pipeline.storage.progress.known import changed_at
+from identity_pipeline.storage.video.outputs import MANIFEST, TABLE, Outputs
+from identity_pipeline.storage.video.packs import SUFFIX
 from identity_pipeline.tables import LATER, LIBRARY_TABLES, TABLES
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+PROTOCOL: Final = "tables"
+"""Of the addresses of `table_files`."""
 NO_TABLES: Final = ("image_set",)
 """Schemas that several tables share and none is called by."""
 SQL_TYPES: Final = {
@@ -52,8 +56,8 @@ ABOUT_ALL: Final = ("show", "information_schema", "duckdb_", "pg_", "sqlite_", "
 """Words with these beginnings list the views, or name one by a value, so all views are made."""
 
 
-FileState = dict[str, tuple[int, int, int]]
-"""Path -> inode, time of change, size."""
+FileState = dict[str, str]
+"""Table and video -> what changes with its file; and when a video was last packed or unpacked."""
 
 
 def state_of_files(layout: Layout, sql: str) -> FileState:
@@ -61,11 +65,17 @@ def state_of_files(layout: Layout, sql: str) -> FileState:
 
     A replaced file is another inode, so comparing two states tells whether one was replaced.
     """
-    return {
-        str(path): (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-        for path in _parquet_files(layout, _named_tables(sql))
-        if (stat := _stat(path)) is not None
-    }
+    outputs = Outputs(layout)
+    # Those of an open generation are never replaced.
+    names = sorted(_named_tables(sql) - set(LIBRARY_TABLES))
+    several = ((name, outputs.found(name, TABLE)) for name in names)
+    state = {f"{name}/{v}": one.stamp for name, found in several for v, one in found.items()}
+    return {**state, "packs": str(changed_at(layout.packs))}
+
+
+def are_packed(layout: Layout) -> bool:
+    """Whether some videos are packed, so that what DuckDB itself sees of a folder is not all."""
+    return layout.packs.is_dir() and any(layout.packs.glob(f"*{SUFFIX}"))
 
 
 def _named_tables(sql: str) -> set[str]:
@@ -81,19 +91,6 @@ def _below(names: set[str]) -> set[str]:
     """What lies in `raw` below some views."""
     definitions = (VIEWS[name][1] for name in names & VIEWS.keys())
     return {found for text in definitions for found in re.findall(r"raw\.(\w+)", text)}
-
-
-def _parquet_files(layout: Layout, names: set[str]) -> Iterator[Path]:
-    for name in sorted(names):
-        if name not in LIBRARY_TABLES:  # those of an open generation are never replaced
-            yield from (layout.tables / name).glob("*.parquet")
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except FileNotFoundError:
-        return None
 
 
 def create_views(
@@ -122,21 +119,21 @@ def create_views(
     named = words & {*VIEWS, *sources}
     about_all = not named or any(word.startswith(ABOUT_ALL) for word in words)
     wanted = {*VIEWS, *sources} if about_all else named | _below(named)
-    connection.execute("CREATE SCHEMA raw")
+    connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
     for name in sorted(wanted & sources.keys()):
-        connection.execute(f"CREATE VIEW raw.{name} AS {sources[name]()}")
+        connection.execute(f"CREATE OR REPLACE VIEW raw.{name} AS {sources[name]()}")
     for name in [name for name in VIEWS if name in wanted]:
-        connection.execute(f"CREATE VIEW {name} AS {VIEWS[name][1]}")
+        connection.execute(f"CREATE OR REPLACE VIEW {name} AS {VIEWS[name][1]}")
 
 
 def _table(layout: Layout, name: str) -> str:
-    folder, schema = layout.tables / name, TABLES[name]
+    schema = TABLES[name]
     columns = {"video_id": "VARCHAR", **{c: _sql_type(t) for c, t in schema.items()}}
-    if not _holds(folder, ".parquet"):
+    if not any(True for _ in Outputs(layout).videos(name, TABLE)):
         return _nothing(columns)
     video = "" if "video_id" in schema else f"{_stem('.parquet')} AS video_id, "
     chosen = ", ".join(f'"{column}"' for column in schema)
-    files = _pattern(folder, "*.parquet")
+    files = _files(layout, name, TABLE)
     if name not in LATER:
         return f"SELECT {video}{chosen} FROM read_parquet({files}, filename = true)"  # noqa: S608
     # Files of older versions lack columns, perhaps all of them: no row brings them, as nulls.
@@ -187,14 +184,15 @@ def _events(layout: Layout) -> str:
 
 def _runs(layout: Layout) -> str:
     head = {"asset": "VARCHAR", "video_id": "VARCHAR", "written_at": "TIMESTAMP"}
-    if not layout.tables.is_dir() or not any(layout.tables.glob("*/*.manifest.json")):
+    noted = layout.tables.is_dir() and any(layout.tables.glob(f"*/*{MANIFEST}"))
+    if not noted and not are_packed(layout):
         return _nothing({**head, **RUNS})
     folder, stem = "parse_filename(parse_dirpath(filename))", _stem(".manifest.json")
     return (
         f"SELECT CASE {folder} WHEN 'library' THEN {stem} ELSE {folder} END AS asset, "  # noqa: S608
         f"CASE {folder} WHEN 'library' THEN NULL ELSE {stem} END AS video_id, "
         f"last_modified::TIMESTAMP AS written_at, {_fields(TEXT, RUNS)} "
-        f"FROM read_blob({_pattern(layout.tables, '*/*.manifest.json')})"
+        f"FROM read_blob({_files(layout, '*', MANIFEST)})"
     )
 
 
@@ -225,6 +223,14 @@ def _holds(folder: Path, suffix: str) -> bool:
     return folder.is_dir() and any(
         path.name.endswith(suffix) and not atomic.is_temporary(path) for path in folder.iterdir()
     )
+
+
+def _files(layout: Layout, asset: str, part: str) -> str:
+    """A quoted pattern of a part of an asset of all videos; see `table_files`."""
+    if are_packed(layout):
+        return quoted(f"{PROTOCOL}://{asset}/*{part}")
+    folder = literal(layout.tables)
+    return quoted(f"{folder}/{asset}/*{part}")
 
 
 def _pattern(folder: Path, files: str) -> str:

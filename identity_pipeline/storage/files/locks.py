@@ -54,6 +54,24 @@ def exclusive(path: Path, what: str, purpose: str, wait_s: float | None) -> Iter
             fcntl.flock(stream, fcntl.LOCK_UN)
 
 
+@contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Holds the lock of a file beside others who share it, while the block runs.
+
+    Waits for who holds it alone (`exclusive`).
+
+    Args:
+        path: the lock's file; it stays.
+    """
+    private.make_folder(path.parent)
+    with path.open("a+", encoding="utf-8") as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH)
+        try:
+            yield
+        finally:
+            fcntl.flock(stream, fcntl.LOCK_UN)  # also where a child has the file open, too
+
+
 @dataclass(frozen=True)
 class _Holder:
     purpose: str

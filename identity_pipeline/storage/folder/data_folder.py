@@ -31,7 +31,7 @@ from identity_pipeline.storage.folder.backup_register import NotedBackup, note_b
 from identity_pipeline.storage.folder.sealing import seal_ledger
 from identity_pipeline.storage.layout import Layout
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Of the folders that this program writes. Raise it, with a migration, when an older program would
 misread or spoil what a newer one writes; a new field that has a default needs no new format."""
 UNNUMBERED: Final = 1
@@ -111,6 +111,7 @@ MIGRATIONS: Final[Mapping[int, Migration]] = {
         "anchors the chain of its lines anew",
         _seal_names,
     ),
+    3: Migration("may keep the tables of a finished video in one file", lambda layout: None),
 }
 """By the format that each one starts from."""
 

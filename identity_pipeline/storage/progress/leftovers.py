@@ -41,7 +41,7 @@ def _folders(layout: Layout, dead: Heartbeat, assets: Iterable[str]) -> Iterator
     """Where a step writes; its chunks are swept when they are opened."""
     yield from (layout.progress / "live", layout.index)
     if dead.video_id is None:
-        yield from (layout.tables, layout.generations)
+        yield from (layout.tables, layout.generations, layout.packs)
         return
     yield from (layout.tables / asset for asset in assets)
     yield from (layout.root / "crops", layout.export(dead.video_id).parent)
