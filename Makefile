@@ -47,7 +47,7 @@ browser:  ## Install Debian's Chromium, in which the tests open the desk.
 	@command -v chromium >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq --no-install-recommends --yes chromium; }
 
 test: pack  ## Run the tests, in two processes.
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: venv docs  ## Check style, types, definitions and the links of the documentation.
 	$(BIN)/ruff check .

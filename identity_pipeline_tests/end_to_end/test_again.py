@@ -134,7 +134,7 @@ def test_kill_9_at_any_moment_ends_in_the_same_bytes(
     }
     (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     kills = 0
-    for trigger in ("crops", "tables/face_quality", "tables/face_embeddings", "output", None):
+    for trigger in ("crops", "tables/face_quality", "output", None):
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:
@@ -146,7 +146,7 @@ def test_kill_9_at_any_moment_ends_in_the_same_bytes(
                 time.sleep(0.02)
         if trigger is None:
             assert process.returncode == 0
-    assert kills >= 3
+    assert kills >= 2
     recovered = subprocess.run(
         [*command[:3], "recover", "--data", str(root)],
         env=environment, check=True, capture_output=True, text=True,
