@@ -73,6 +73,8 @@ def tip(content: str) -> str:
 
 def _printable(text: str) -> str:
     """A text without the letters that XML cannot hold."""
+    if text.isprintable():
+        return text
     return "".join(c for c in text if c in "\t\n" or unicodedata.category(c) not in ("Cc", "Cs"))
 
 
