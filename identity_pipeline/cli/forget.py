@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -304,10 +304,41 @@ def _done(stores: LibraryStores, path: Path, asked: _Asked) -> dict[str, Any]:
     if not asked.as_json:
         if proved:
             say("Forgotten, and proved: a search of the whole data folder finds nothing left.")
+        elif receipt is not None:
+            for sentence in why_not_proved(stores.layout.root, receipt.told):
+                say(f"! {sentence}", "yellow")
         say(f"Receipt: {path} (and the page beside it)")
         for note in receipt.told["notes"] if receipt else ():
             say(f"! {note}", "yellow")
     return {"state": "forgotten", "receipt": str(path), "proved": proved}
+
+
+def why_not_proved(root: Path, told: Mapping[str, Any]) -> Iterator[str]:
+    """Where something of who was forgotten is still found, and what to do about it.
+
+    Args:
+        root: the data folder.
+        told: what the receipt says.
+    """
+    from identity_pipeline.storage.folder.data_folder import inner_folder
+
+    left = sorted({hit["file"] for scan in told["scans"] for hit in scan["hits"]})
+    within = {file: inner_folder(root, file) for file in left}
+    yield from map(_held_by, sorted(set(filter(None, within.values()))))
+    if others := [file for file, folder in within.items() if folder is None]:
+        more = f" and {counted(len(others) - 1, 'other file')}" if others[1:] else ""
+        yield f"Not proved: something of it is still found in {others[0]}{more}; see the receipt."
+    if not left:
+        yield "Not proved: not all could be searched; the receipt says what and why."
+
+
+def _held_by(folder: Path) -> str:
+    return (
+        f"Not proved yet: {folder} is a data folder of its own with copies of the same rides, "
+        "which this forgetting does not touch. Forget them there too (identity-pipeline --data "
+        f"{folder} forget ...), or remove that folder if nobody needs it (`make demo` makes the "
+        "demo's anew)."
+    )
 
 
 def _listed(found: Footprint) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 import click
+from rich.console import Console
 
 from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
@@ -18,11 +20,18 @@ from identity_pipeline.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from identity_pipeline.settings import Settings
     from identity_pipeline.stages.progress.protocol import Progress as Report
     from identity_pipeline.stages.stores import LibraryStores
     from identity_pipeline.storage.index.session import Collection
     from identity_pipeline.storage.index.vector_index import VectorIndex
+
+QUIET_S: Final = 2.0
+"""What is over sooner shows no bar: it would only flicker."""
+BETWEEN_S: Final = 0.1
+"""Between two looks of a bar; told of every video, it would cost more than the video."""
 
 
 @click.group()
@@ -51,25 +60,55 @@ def opened(data: str | None) -> tuple[Settings, LibraryStores, VectorIndex]:
 @contextmanager
 def bar() -> Iterator[Report]:
     """A progress bar per stage."""
+    with _progress(console) as progress:
+        yield _reporting(progress)
+
+
+@contextmanager
+def later_bar() -> Iterator[Report]:
+    """The same on stderr, of work that is usually over before a bar is seen."""
+    progress, begins_at, told_at = _progress(Console(stderr=True)), monotonic() + QUIET_S, 0.0
+    report_to = _reporting(progress)
+
+    def report(stage: str, done: int, total: int | None, unit: str) -> None:
+        nonlocal told_at
+        now = monotonic()
+        if now < begins_at or now - told_at < BETWEEN_S:
+            return
+        told_at = now
+        progress.start()
+        report_to(stage, done, total, unit)
+
+    try:
+        yield report
+    finally:
+        progress.stop()
+
+
+def _progress(where: Console) -> Progress:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"))
-    with Progress(
+    return Progress(
         *columns,
         TimeElapsedColumn(),
-        console=console,
+        console=where,
         transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        tasks = {}
+        disable=not where.is_terminal,
+    )
 
-        def report(stage: str, done: int, total: int | None, unit: str) -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total, count="")
-            count = f"{done}{f'/{total}' if total else ''} {unit}"
-            progress.update(tasks[stage], completed=done, total=total, count=count)
 
-        yield report
+def _reporting(progress: Progress) -> Report:
+    """A callback that shows a bar for each stage."""
+    tasks: dict[str, TaskID] = {}
+
+    def report(stage: str, done: int, total: int | None, unit: str) -> None:
+        if stage not in tasks:
+            tasks[stage] = progress.add_task(stage, total=total, count="")
+        count = f"{done}{f'/{total}' if total else ''} {unit}"
+        progress.update(tasks[stage], completed=done, total=total, count=count)
+
+    return report
 
 
 def _cells(collection: Collection) -> tuple[object, ...]:

@@ -81,10 +81,21 @@ def _opened(place: Path, layout: Layout) -> dg.DagsterInstance:
         try:
             return dg.DagsterInstance.from_config(str(place))
         except (OSError, SQLAlchemyError, dg.DagsterError) as error:
+            if _is_closed(place, layout):
+                raise NoInstanceError(
+                    f"{layout.dagster} cannot be written, and Dagster's databases in it cannot be "
+                    "opened without that, not even to look at runs; let this user write there."
+                ) from error
             raise NoInstanceError(
                 f"Dagster's instance ({place / FILE}) cannot be opened: {_first_line(error)}; mend "
                 f"that, or name another folder in {HOME_VARIABLE}."
             ) from error
+
+
+def _is_closed(place: Path, layout: Layout) -> bool:
+    """Whether an instance is kept in the data folder, and may not be written there."""
+    there = layout.dagster if layout.dagster.is_dir() else layout.root
+    return kept_in_data_folder(place) and not os.access(there, os.W_OK)
 
 
 def may_have_runs(layout: Layout) -> bool:

@@ -95,6 +95,8 @@ def echo_table(
 
 def visible(text: str) -> str:
     """The text with control characters, and bytes that are no text, as escapes."""
+    if text.isascii() and text.isprintable():  # as of nearly every cell of a long list
+        return text
     escaped = OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
     return escaped.encode("utf-8", "backslashreplace").decode()
 
@@ -161,7 +163,7 @@ def _print_plain(
     names: Sequence[str], right: Sequence[bool], rows: Iterable[Sequence[object]], title: str
 ) -> None:
     lines = [list(names), *([_plain(value) for value in row] for row in rows)]
-    widths = [max(_width(line[i]) for line in lines) for i in range(len(names))]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
     if title:
         say(title)
     padded = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.index import later_bar
 from identity_pipeline.cli.instance import dagster_instance, may_have_runs
 from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
@@ -121,7 +121,7 @@ def _status_now(asked: Asked, video: str | None, as_json: bool, watch: bool) -> 
         _watch(store, settings, models, wanted)
         return
     before = asked.begin()
-    with bar() as report:
+    with later_bar() as report:
         seen = _look(store, settings, models, report)
     notes = model_notes(store, settings)
     if as_json:

@@ -26,6 +26,8 @@ from dagster._utils.interrupts import capture_interrupts
 if TYPE_CHECKING:
     import dagster as dg
 
+QUEUE_LOG: Final = "dagster.daemon.QueuedRunCoordinatorDaemon"
+"""The logger of the daemon that takes runs from the queue."""
 PRIVATE: Final = {
     "UserConfigSchema": "types of what dagster.yaml may say; nothing at run time",
     "ConfigurableClassData": "types of where a class was configured; nothing at run time",

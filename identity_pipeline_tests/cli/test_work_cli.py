@@ -57,6 +57,19 @@ def test_status_names_the_batch_and_says_that_nothing_works(data: Path) -> None:
     assert "No step is at work" in output and "known-" in output
 
 
+def test_status_names_the_folder_that_it_may_not_write(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = data / "dagster" / "storage"
+    runs.parent.mkdir()
+    runs.write_text("no folder, so that no database can be opened in it")
+    # Who runs tests may be root.
+    monkeypatch.setattr(os, "access", lambda _, mode: mode != os.W_OK)
+    result = CliRunner().invoke(cli, ["status", "--data", str(data), *MODELS])
+    assert result.exit_code
+    assert f"{data / 'dagster'} cannot be written" in result.output
+
+
 def test_status_says_that_a_pause_is_why_nothing_works(data: Path) -> None:
     asked = ("status", "--data", str(data), *MODELS)
     assert "Paused by" not in call(*asked).output

@@ -60,7 +60,11 @@ def test_it_is_the_grouping_of_all_anew(
         apart = crowd.apart(rng)
         keys = sorted(crowd.vectors)
         matrix = np.array([crowd.vectors[key] for key in keys], np.float32).reshape(-1, 8)
-        labels, before = regroup(keys, matrix, floor, SETTINGS, apart, before, changed)
+        rows = np.sort(rng.choice(len(keys) + 3, len(keys), replace=False))
+        every = crowd.people[rng.integers(0, 6, len(keys) + 3)].astype(np.float32)
+        every /= np.linalg.norm(every, axis=1, keepdims=True)
+        every[rows] = matrix  # rows of tracks of known people lie between
+        labels, before = regroup(keys, every, floor, SETTINGS, apart, before, changed, rows)
         whole = cluster_vectors(keys, matrix, floor, SETTINGS, apart=apart)
         anew = regroup(keys, matrix, floor, SETTINGS, apart)[1]
         assert labels.tolist() == whole.tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import shutil
 import signal
@@ -17,9 +18,11 @@ from dagster._core.code_pointer import FileCodePointer, ModuleCodePointer
 
 import identity_pipeline
 from identity_pipeline.defs.automation.dead_runs import is_dead, is_process_of_this_host, process_of
+from identity_pipeline.defs.compat import QUEUE_LOG
 from identity_pipeline.defs.deploy import warm_worker
 from identity_pipeline.defs.deploy.channel import Channel, ChannelClosedError
 from identity_pipeline.defs.deploy.code_state import code_state
+from identity_pipeline.defs.deploy.warm_launcher import say_waiting_once
 from identity_pipeline.defs.deploy.worker_pool import Worker, pool_of
 from identity_pipeline.defs.instance.pools import GPU, videos_at_once
 from identity_pipeline.defs.resources import kept_models
@@ -127,6 +130,21 @@ def test_used_again_worn_stopped_killed(launching: Launching) -> None:
     assert launching.ended(other) == Status.SUCCESS
     said = [entry.message for entry in launching.instance.all_logs(killed)]
     assert any("SIGKILL" in message for message in said)
+
+
+def test_that_a_run_waits_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger(QUEUE_LOG)
+    with caplog.at_level(logging.INFO, QUEUE_LOG):
+        for _ in range(2):
+            say_waiting_once()
+            logger.info("Looking.")
+        for said in ("Launched.", "Looking.", "Looking."):
+            logger.info(said)
+        for _ in range(2):
+            logger.warning("Lost.")
+    assert [one.getMessage() for one in caplog.records] == [
+        "Looking.", "Launched.", "Looking.", "Lost.", "Lost."
+    ]  # fmt: skip
 
 
 def test_a_run_that_refused_its_file_spoilt_nothing(

@@ -19,6 +19,7 @@ from identity_pipeline.stages.planning.phases import RunFact, Status, Whole
 from identity_pipeline.stages.planning.plans import plan_file, plan_video
 from identity_pipeline.stages.planning.staleness import Models, Verdict, judge_video
 from identity_pipeline.stages.planning.status import look
+from identity_pipeline.stages.planning.words import attention
 from identity_pipeline.stages.progress.costing import prices
 from identity_pipeline.stages.specs.assets import (
     SPECS,
@@ -304,9 +305,10 @@ def test_what_dagster_knows_of_a_run_is_told(fresh: Small, run: str, state: Stat
     assert ("no step of it shows a sign of life" in whole.note) == (run == "started")
     if run == "started":  # its process takes a while to begin
         begun = fresh.whole(RunFact("0123456789", run, time.time() - 30))
-        assert begun.note == "run 01234567 begins: its process is starting"
+        assert begun.note == "run 01234567 begins: its process is starting" and begun.begins
+        assert not list(attention(Status((begun,), (), Whole("library", ()), (), 0)))
         silent = fresh.whole(RunFact("0123456789", run, time.time() - 90))
-        assert "no step of it shows a sign of life" in silent.note
+        assert "no step of it shows a sign of life" in silent.note and not silent.begins
 
 
 def test_a_run_that_failed_without_a_note_is_a_failure(fresh: Small) -> None:

@@ -13,7 +13,6 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -138,6 +137,8 @@ def _best_pairs(
     overlaps: dict[tuple[int, int], float], rows: int, columns: int
 ) -> list[tuple[int, int]]:
     """One-to-one pairs of largest summed overlap, component by component of the overlaps."""
+    from scipy.optimize import linear_sum_assignment  # a quarter of a second, for who needs it
+
     at = np.array(list(overlaps))
     graph = coo_array((np.ones(len(at)), (at[:, 0], rows + at[:, 1])), shape=(rows + columns,) * 2)
     component = connected_components(graph, directed=False)[1][at[:, 0]]

@@ -72,28 +72,31 @@ def regroup(
     apart: Iterable[Pair],
     before: Grouping | None = None,
     changed: Collection[str] = (),
+    rows: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], Grouping]:
     """Labels as by `cluster_vectors` with the method `agglomerative`, and what to keep of them.
 
     Args:
         keys: N keys, ascending, each once.
-        vectors: (N, D) float32 unit vectors.
+        vectors: (N, D) float32 unit vectors, or with those of others where `rows` are given.
         floor: least cosine of a link.
         settings: its numbers.
         apart: pairs of keys that are two people; some may not be there.
         before: of an earlier grouping, also under another floor; None groups all anew.
         changed: keys whose vector is not what it was in `before`.
+        rows: (N,) ascending, where the items' vectors are among all.
 
     Raises:
         TooManyLinksError: as of `cluster_vectors`.
     """
+    items = _Items(vectors, np.arange(len(keys)) if rows is None else rows)
     pairs = _pairs(keys, apart)
     known = before if before and before.keys and before.least <= floor else None
     place = np.full(0, -1) if known is None else _places(known.keys, keys, changed)
     if known is None:
-        links, least = _all_links(vectors, floor, settings)
+        links, least = _all_links(items, floor, settings)
     else:
-        links, least = _links_again(vectors, known, place, floor, settings)
+        links, least = _links_again(items, known, place, floor, settings)
     own = links.chosen(links.cosine >= floor)
     part = _connected(own)
     old = np.full(len(keys), -1, dtype=np.int64)
@@ -101,12 +104,10 @@ def regroup(
         old[place[place >= 0]] = np.flatnonzero(place >= 0)
         old[~_as_before(part, own, pairs, known, place, old, floor)[part]] = -1
     anew = old < 0
-    rows = np.flatnonzero(anew)
-    found = _of_some(
-        keys, vectors, own.chosen(anew[own.left]), pairs[anew[pairs[:, 0]]], rows, floor
-    )
+    some = np.flatnonzero(anew)
+    found = _of_some(keys, items, own.chosen(anew[own.left]), pairs[anew[pairs[:, 0]]], some, floor)
     root, valid = np.empty(len(keys), dtype=np.int64), np.empty((len(keys), 2))
-    root[rows], valid[rows] = rows[found.root], found.valid
+    root[some], valid[some] = some[found.root], found.valid
     if known is not None:
         root[~anew] = place[known.root[old[~anew]]]
         valid[~anew] = known.valid[old[~anew]]
@@ -115,32 +116,56 @@ def regroup(
     return labels, Grouping(tuple(keys), links, least, floor, root, valid, pairs)
 
 
+@dataclass(frozen=True)
+class _Items:
+    """The vectors of N items among those of others: copying them takes longer than all the rest.
+
+    Attributes:
+        matrix: (M, D) of all.
+        rows: (N,) ascending, of the items.
+    """
+
+    matrix: Matrix
+    rows: NDArray[np.int64]
+
+    def of(self, places: NDArray[np.int64] | slice) -> Matrix:
+        """The vectors of some items."""
+        return self.matrix[self.rows[places]]
+
+    @property
+    def place(self) -> NDArray[np.int64]:
+        """(M,) the item of each row; -1 of others."""
+        found = np.full(len(self.matrix), -1, dtype=np.int64)
+        found[self.rows] = np.arange(len(self.rows))
+        return found
+
+
 def _of_some(
     keys: Sequence[str],
-    vectors: Matrix,
+    items: _Items,
     links: Links,
     apart: NDArray[np.int64],
-    rows: NDArray[np.int64],
+    some: NDArray[np.int64],
     floor: float,
 ) -> Agglomerated:
     """Some items by themselves, which are linked with none of the others.
 
     Args:
-        keys: of all.
-        vectors: of all.
-        links: of the items, by place among all.
-        apart: pairs that must be apart, the first of which is one of the items.
-        rows: ascending, the items.
+        keys: of all items.
+        items: their vectors.
+        links: of those some, by place among all items.
+        apart: pairs that must be apart, the first of which is one of some.
+        some: ascending, which items they are.
         floor: least mean cosine of two groups that are joined.
     """
     at = np.full(len(keys), -1, dtype=np.int32)
-    at[rows] = np.arange(len(rows))
+    at[some] = np.arange(len(some))
     asked: list[list[int]] = apart[at[apart[:, 1]] >= 0].tolist()
-    places: list[int] = rows.tolist()
+    places: list[int] = some.tolist()
     names = [keys[i] for i in places]
     constraints = constraints_of(names, (), ((keys[i], keys[j]) for i, j in asked))
-    own = Links(len(rows), at[links.left], at[links.right], links.distance)
-    return agglomerated(vectors[rows], own, constraints, floor)
+    own = Links(len(some), at[links.left], at[links.right], links.distance)
+    return agglomerated(items.of(some), own, constraints, floor)
 
 
 def _pairs(keys: Sequence[str], apart: Iterable[Pair]) -> NDArray[np.int64]:
@@ -161,8 +186,9 @@ def _places(
     return np.array(found, dtype=np.int64)
 
 
-def _all_links(vectors: Matrix, floor: float, settings: ClusterSettings) -> tuple[Links, float]:
+def _all_links(items: _Items, floor: float, settings: ClusterSettings) -> tuple[Links, float]:
     """All links down to somewhat below the floor, or to the floor where those are too many."""
+    vectors = items.of(slice(None))
     for least in (max(-1.0, floor - MARGIN), floor):
         try:
             links = find_links(
@@ -177,7 +203,7 @@ def _all_links(vectors: Matrix, floor: float, settings: ClusterSettings) -> tupl
 
 
 def _links_again(
-    vectors: Matrix,
+    items: _Items,
     before: Grouping,
     place: NDArray[np.int64],
     floor: float,
@@ -191,26 +217,26 @@ def _links_again(
     least = before.least if before.least >= floor - 2 * MARGIN else floor - MARGIN
     left, right = place[before.links.left], place[before.links.right]
     stay = (left >= 0) & (right >= 0) & (before.links.cosine >= least)
-    new = np.ones(len(vectors), dtype=bool)
+    new = np.ones(len(items.rows), dtype=bool)
     new[place[place >= 0]] = False
     rows = np.flatnonzero(new)
     room = settings.max_links - int(stay.sum())
     if room < 0:
-        return _all_links(vectors, floor, settings)
+        return _all_links(items, floor, settings)
     try:
         i, j, distance = links_between(
-            vectors[rows], vectors, least, tile_mb=settings.tile_mb, max_links=room
+            items.of(rows), items.matrix, least, tile_mb=settings.tile_mb, max_links=room
         )
     except TooManyLinksError:
-        return _all_links(vectors, floor, settings)
-    i = rows[i]
-    once = (i != j) & (~new[j] | (i < j))
+        return _all_links(items, floor, settings)
+    i, j = rows[i], items.place[j]
+    once = (j >= 0) & (i != j) & (~new[j] | (i < j))
     i, j, distance = i[once], j[once], distance[once]
     low = np.concatenate([left[stay], np.minimum(i, j)]).astype(np.int32)
     high = np.concatenate([right[stay], np.maximum(i, j)]).astype(np.int32)
     order = np.lexsort((high, low))
     every = np.concatenate([before.links.distance[stay], distance])
-    return Links(len(vectors), low[order], high[order], every[order]), least
+    return Links(len(items.rows), low[order], high[order], every[order]), least
 
 
 def _connected(links: Links) -> NDArray[np.int64]:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta, binomtest
 
 CONFIDENCE = 0.95
 DRAWS = 1000
@@ -29,6 +28,14 @@ def _any_of(successes: int, n: int) -> bool:
     return n > 0
 
 
+def _beta_quantile(share: float, a: float, b: float) -> float:
+    """The inverse of the beta distribution."""
+    # Imported here: SciPy's statistics take a third of a second, and few who import this measure.
+    from scipy.stats import beta
+
+    return float(beta.ppf(share, a, b))
+
+
 def clopper_pearson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval | None:
     """Exact two-sided interval of a share (Clopper and Pearson 1934); None for n = 0.
 
@@ -38,8 +45,8 @@ def clopper_pearson(successes: int, n: int, confidence: float = CONFIDENCE) -> I
     if not _any_of(successes, n):
         return None
     tail = (1 - confidence) / 2
-    low = float(beta.ppf(tail, successes, n - successes + 1)) if successes else 0.0
-    high = float(beta.ppf(1 - tail, successes + 1, n - successes)) if successes < n else 1.0
+    low = _beta_quantile(tail, successes, n - successes + 1) if successes else 0.0
+    high = _beta_quantile(1 - tail, successes + 1, n - successes) if successes < n else 1.0
     return low, high
 
 
@@ -51,6 +58,8 @@ def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval |
     """
     if not _any_of(successes, n):
         return None
+    from scipy.stats import binomtest
+
     found = binomtest(successes, n).proportion_ci(confidence, method="wilson")
     return float(found.low), float(found.high)
 
@@ -65,7 +74,7 @@ def upper_bound(events: int, n: int, confidence: float = CONFIDENCE) -> float | 
         raise ValueError(f"{events} events of {n} cannot be")
     if n == 0:
         return None
-    return 1.0 if events == n else float(beta.ppf(confidence, events + 1, n - events))
+    return 1.0 if events == n else _beta_quantile(confidence, events + 1, n - events)
 
 
 def resamples(units: int, draws: int = DRAWS, seed: int = SEED) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from identity_pipeline.core.clustering.cluster_ids import carry_over, describe_clusters
@@ -297,22 +298,21 @@ def _group(
 ) -> tuple[pl.DataFrame, pl.DataFrame, int, Grouping | None]:
     """Assignments with clusters, the table `unknown_clusters`, the next id, and the grouping."""
     state = assignments["state"].is_in(GROUPED)  # in the order of the templates: both by key
-    rest, matrix = templates.drop("template").filter(state), vectors[state.to_numpy()]
-    keys = rest["track_key"].to_list()
+    keys, rows = templates["track_key"].filter(state).to_list(), np.flatnonzero(state.to_numpy())
     if settings.cluster.method == "agglomerative":
         labels, grouping = regroup(
-            keys, matrix, floor, settings.cluster, apart, taken.grouping, taken.changed
+            keys, vectors, floor, settings.cluster, apart, taken.grouping, taken.changed, rows
         )
     else:
         grouping = None
-        labels = cluster_vectors(keys, matrix, floor, settings.cluster, apart=apart)
+        labels = cluster_vectors(keys, vectors[rows], floor, settings.cluster, apart=apart)
     carried = carry_over(
         before.clusters,
         dict(zip(keys, labels.tolist(), strict=True)),
         before.next_cluster_id,
         settings.cluster.carry_jaccard,
     )
-    clusters = describe_clusters(rest, matrix, carried.of_key, taken.clusters, taken.changed)
+    clusters = describe_clusters(templates, vectors, carried.of_key, taken.clusters, taken.changed)
     placed = _placed(assignments, carried.of_key, templates["best_face_id"])
     return placed, clusters, carried.next_id, grouping
 

@@ -7,9 +7,11 @@ and starts one where none is free. A worker that dies takes its run with it and 
 
 from __future__ import annotations
 
+import logging
+
 import dagster as dg
 
-from identity_pipeline.defs.compat import LaunchRunContext
+from identity_pipeline.defs.compat import QUEUE_LOG, LaunchRunContext
 from identity_pipeline.defs.deploy.worker_pool import pool_of
 
 
@@ -30,6 +32,7 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
         run = context.dagster_run
         if run.job_code_origin is None:
             raise NoOriginError(f"run {run.run_id} does not say where its code is")
+        say_waiting_once()
         pool_of(self._instance).give(self._instance, run, run.job_code_origin)
 
     def terminate(self, run_id: str) -> bool:
@@ -39,3 +42,21 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
             return False
         self._instance.report_run_canceling(run)
         return True
+
+
+class _SaidOnce(logging.Filter):
+    """Lets a sentence through that is another one than the last."""
+
+    last = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is new; a warning always is."""
+        said, self.last = self.last, record.getMessage()
+        return record.levelno > logging.INFO or said != self.last
+
+
+def say_waiting_once() -> None:
+    """While a run waits for a slot the daemon says again and again that it looks; once will do."""
+    logger = logging.getLogger(QUEUE_LOG)
+    if not any(isinstance(one, _SaidOnce) for one in logger.filters):
+        logger.addFilter(_SaidOnce())

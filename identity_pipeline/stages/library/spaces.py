@@ -33,6 +33,7 @@ from identity_pipeline.settings.numbers import (
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.embeddings import read_embeddings
+from identity_pipeline.storage.video.known_notes import notes_of
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
 from identity_pipeline.tables import empty
 
@@ -145,8 +146,12 @@ def pack_of_space(space: str) -> tuple[str, str] | None:
 def spaces_of_videos(store: TableStore) -> dict[str, list[str]]:
     """The videos whose templates are of each space, that of most videos first."""
     found: dict[str, list[str]] = {}
+    notes = notes_of(store, "track_templates")
     for video_id in store.videos_with("track_templates"):
-        space = space_of_video(store, video_id)
+        noted = notes.get(video_id)
+        space = noted.space if noted else None
+        if noted is None or (noted.rows and not space):
+            space = space_of_video(store, video_id)
         if space is not None:
             found.setdefault(space, []).append(video_id)
     return dict(sorted(found.items(), key=lambda each: (-len(each[1]), each[0])))

@@ -209,9 +209,7 @@ def video_phases(
         expected_frames(store, settings, video_id),
     )
     phases = tuple(sources.phase(video.found(step, outputs)) for step, outputs in work.items())
-    return Whole(
-        video_id, phases, "" if video.live else _no_sign_of_life(sources, video_id, phases)
-    )
+    return Whole(video_id, phases) if video.live else _without_a_sign(sources, video_id, phases)
 
 
 Units = tuple[int | None, ...]
@@ -263,16 +261,20 @@ def _between_steps(sources: Sources, video_id: str, step: str | None) -> dict[st
     return {step: replace(last, step=step, unit="", done=0, total=None, ended=False)}
 
 
-def _no_sign_of_life(sources: Sources, video_id: str, phases: Sequence[Phase]) -> str:
+def _without_a_sign(sources: Sources, video_id: str, phases: tuple[Phase, ...]) -> Whole:
+    """A video no step of which shows a sign of life, and what is to be said of that."""
     over = all(phase.state in (State.DONE, *SETTLED) for phase in phases)
     if over or sources.status_of_run(video_id) != "started":
-        return ""
-    since = sources.runs[video_id].since
+        return Whole(video_id, phases)
+    run, since = sources.run_name(video_id), sources.runs[video_id].since
     if since is not None and sources.now - since < BEGINS_S:
-        return f"run {sources.run_name(video_id)} begins: its process is starting"
-    return (
-        f"run {sources.run_name(video_id)} is started, but no step of it shows a sign of life; if "
-        "that lasts, its process is dead: identity-pipeline recover"
+        said = f"run {run} begins: its process is starting"
+        return Whole(video_id, phases, said, begins=True)
+    return Whole(
+        video_id,
+        phases,
+        f"run {run} is started, but no step of it shows a sign of life; if that lasts, its process "
+        "is dead: identity-pipeline recover",
     )
 
 

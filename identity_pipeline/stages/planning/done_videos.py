@@ -96,6 +96,7 @@ class DoneVideos:
         """Compares what is remembered with what lies there."""
         self._sources, layout = sources, sources.store.layout
         self._layout, self._memory = layout, Memory(layout, "done-videos", VERSION)
+        self._output = str(layout.output)
         self._beside = _Beside()
         before = self._memory.recall()
         made_with = _made_with(sources)
@@ -186,7 +187,7 @@ class DoneVideos:
         return listed["videos"].get(video_id, "").endswith(WITH_TABLE)
 
     def _has_export(self, video_id: str) -> bool:
-        return os.path.isdir(f"{self._layout.output}/{video_id}/{EXPORT}")  # noqa: PTH112 - of thousands
+        return os.path.isdir(f"{self._output}/{video_id}/{EXPORT}")  # noqa: PTH112 - of thousands
 
     # what changed ------------------------------------------------------------------------------
 

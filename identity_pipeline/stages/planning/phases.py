@@ -66,11 +66,19 @@ class Phase:
 
 @dataclass(frozen=True)
 class Whole:
-    """The phases of one video, or of the library."""
+    """The phases of one video, or of the library.
+
+    Attributes:
+        name: of the video, or `LIBRARY_WORK`.
+        phases: in the order of the work.
+        note: what is to be said of its run.
+        begins: that is no more than that the run is beginning, which is no trouble.
+    """
 
     name: str
     phases: tuple[Phase, ...]
     note: str = ""
+    begins: bool = False
 
     @property
     def state(self) -> State:

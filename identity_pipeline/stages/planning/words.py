@@ -93,7 +93,7 @@ def attention(status: Status) -> Iterator[str]:
             # The first phase in a state says it for all.
             if phase.state in TROUBLE and phase is whole.first(phase.state):
                 yield f"{whole.name} {phase.state.value} at {phase.step}: {phase.why}"
-        if whole.note:
+        if whole.note and not whole.begins:
             yield f"{whole.name}: {whole.note}"
 
 

@@ -331,3 +331,14 @@ def _say(tell: Tell | None, sentence: str) -> None:
 
 def _has_entries(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
+
+
+def inner_folder(root: Path, file: str) -> Path | None:
+    """The data folder within another in which a file lies; None of a file of the outer one.
+
+    Args:
+        root: the outer data folder.
+        file: below it.
+    """
+    within = [root / parent for parent in Path(file).parents if parent != Path()]
+    return next((folder for folder in within if Layout(folder).folder_note.is_file()), None)
