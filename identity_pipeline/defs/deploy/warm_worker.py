@@ -96,7 +96,7 @@ def serve(channel: Channel, instance: dg.DagsterInstance) -> None:
         succeeded = do(run_id, instance)
         done += 1
         tidy_up()
-        if done == 1:
+        if not gc.get_freeze_count():
             # Half a million objects of imports, definitions and models stay as long as the worker:
             # looking through them all for garbage takes 0.4 s of the processor, each time.
             gc.freeze()

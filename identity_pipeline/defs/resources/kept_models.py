@@ -6,6 +6,7 @@ knows better itself (`identity-pipeline run`), keeps none here.
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,7 @@ def models_of(settings: ModelSettings) -> ModelHub:
     shared = _with_share(settings)
     key = (shared.model_dump_json(), stamps_of(shared))
     if _KEPT.hub is None or _KEPT.key != key:
+        gc.unfreeze()  # what a worker no longer looks through holds the old ones
         _KEPT.hub = None  # the old ones go before the new ones come
         _KEPT.hub, _KEPT.key = ModelHub(shared), key
     return _KEPT.hub
