@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import logging
 import os
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +31,7 @@ from identity_pipeline.defs.resources import kept_models
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
-from identity_pipeline_tests.defs.brief_jobs import brief, endless
+from identity_pipeline_tests.defs.brief_jobs import brief, endless, refused
 
 Status = dg.DagsterRunStatus
 HOME = Path(identity_pipeline.__file__).parents[1]
@@ -164,6 +166,26 @@ def test_a_run_that_refused_its_file_spoilt_nothing(
     assert not warm_worker.refused(run, began), "models were open by then"
 
 
+@pytest.mark.usefixtures("keeping")
+def test_who_waits_after_a_refused_file_has_no_database_open(launching: Launching) -> None:
+    origin = dg.reconstructable(refused).get_python_origin()
+    tags = {"dagster/partition": "ride-a"}
+    run = launching.instance.create_run_for_job(refused, job_code_origin=origin, tags=tags)
+    ours, its = socket.socketpair()
+    Channel(ours).send(run=run.run_id)
+    waiting = Channel(its)
+    try:
+        ours.shutdown(socket.SHUT_WR)
+        with pytest.raises(ChannelClosedError):  # it waits for another run, and there is none
+            warm_worker.serve(waiting, launching.instance)
+    finally:
+        gc.unfreeze()
+    told = Channel(ours).receive(0)
+    assert told is not None and not (told["goes"] or told["succeeded"])
+    held = [one.path for one in psutil.Process().open_files()]
+    assert not [path for path in held if path.endswith(".db")], "what is erased would stay"
+
+
 def test_what_another_worker_is_at_is_left_to_it(launching: Launching) -> None:
     """Two daemons may take one run from the queue."""
     origin = dg.reconstructable(brief).get_python_origin()
@@ -175,8 +197,6 @@ def test_what_another_worker_is_at_is_left_to_it(launching: Launching) -> None:
 
 
 def test_each_end_learns_that_the_other_is_gone() -> None:
-    import socket
-
     ours, its = (Channel(end) for end in socket.socketpair())
     ours.send(run="a")
     ours.send(run="b")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -263,9 +264,18 @@ def test_what_is_damaged_is_kept_anew(park: _Park, name: str) -> None:
     assert _memories(park).recall(None)
 
 
-def test_what_another_version_left_is_not_taken_up(park: _Park) -> None:
+def test_what_another_version_left_is_not_taken_up(
+    park: _Park, caplog: pytest.LogCaptureFixture
+) -> None:
     assert _memories(park).recall(None)
     assert LibraryMemories(park.store.layout, "another").recall(None) is None
+    path = park.store.layout.library_memory / "memory.json"
+    note = json.loads(path.read_bytes()) | {"format": "1/8"}
+    path.write_text(json.dumps({k: v for k, v in note.items() if k != "generation"}))
+    assert _memories(park).recall(None) is None
+    park.happen("ride", 99)
+    park.compared()
+    assert _memories(park).recall(None) and not caplog.text, "it is no damage"
 
 
 def test_a_ride_that_is_gone_leaves_no_vector_in_the_memory(park: _Park) -> None:

@@ -239,9 +239,9 @@ def describe_clusters(
     stands = pl.col("stands") & pl.col("tracks").eq_missing(pl.col("tracks_then"))
     counted = counted.join(known, on="cluster_id", how="left", maintain_order="left")
     counted = counted.with_columns(stands=stands)
-    measured = _measured(
-        members.join(counted.filter(~stands), on="cluster_id", how="semi"), vectors
-    )
+    others = counted.filter(~pl.col("stands"))
+    anew = members.join(others, on="cluster_id", how="semi", maintain_order="left")
+    measured = _measured(anew, vectors)
     every = pl.concat([counted.filter("stands").select(measured.columns), measured])
     return (
         counted.drop("confidence", "representative")

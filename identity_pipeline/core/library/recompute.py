@@ -162,7 +162,7 @@ def build_library(
         if taken.matched is None:
             assignments = assign(templates, *by, vectors)
         else:
-            assignments = assign_again(templates, *by, taken.matched)
+            assignments = assign_again(templates, *by, taken.matched, taken.changed)
         floor, method = merge_floor(thresholds, templates.height, settings)
         apart = [*beside, *human.apart]
         assignments, clusters, next_id, grouping = _group(

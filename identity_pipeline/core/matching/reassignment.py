@@ -26,12 +26,10 @@ class Matched:
     Attributes:
         assignments: table `person_assignments` as it was published.
         references: table `person_references`.
-        changed: keys of tracks whose template is not what it was then.
     """
 
     assignments: pl.DataFrame
     references: pl.DataFrame
-    changed: frozenset[str] = frozenset()
 
 
 def assign_again(
@@ -42,6 +40,7 @@ def assign_again(
     settings: MatchSettings,
     beside: Collection[Pair],
     before: Matched,
+    changed: Collection[str],
 ) -> pl.DataFrame:
     """As `assign`; only videos are matched that are not as they were.
 
@@ -53,8 +52,9 @@ def assign_again(
         settings: margin, regrowth.
         beside: pairs of tracks that share a frame.
         before: the last matching.
+        changed: keys of tracks whose template is not what it was then.
     """
-    new = _touched(templates, before)
+    new = _touched(templates, before.assignments, changed)
     again = templates.filter(pl.col("video_id").is_in(new))
     there = set(again["track_key"].to_list())
     own = [pair for pair in beside if pair[0] in there]
@@ -63,12 +63,12 @@ def assign_again(
     return pl.concat([kept, found]).sort("track_key")
 
 
-def _touched(templates: pl.DataFrame, before: Matched) -> list[str]:
+def _touched(templates: pl.DataFrame, before: pl.DataFrame, changed: Collection[str]) -> list[str]:
     """Videos whose tracks are not those of before, or have other templates."""
-    now, then = (t.select("track_key", "video_id") for t in (templates, before.assignments))
+    now, then = (table.select("track_key", "video_id") for table in (templates, before))
     came = now.join(then, on="track_key", how="anti")["video_id"]
     went = then.join(now, on="track_key", how="anti")["video_id"]
-    other = now.filter(pl.col("track_key").is_in(sorted(before.changed)))["video_id"]
+    other = now.filter(pl.col("track_key").is_in(sorted(changed)))["video_id"]
     return sorted({*came.to_list(), *went.to_list(), *other.to_list()})
 
 

@@ -94,14 +94,14 @@ def serve(channel: Channel, instance: dg.DagsterInstance) -> None:
         get_ready(instance)
         began = time.time()
         succeeded = do(run_id, instance)
+        spoilt = not succeeded and not refused(instance.get_run_by_id(run_id), began)
         done += 1
-        tidy_up()
+        tidy_up()  # after the last look at a database
         if not gc.get_freeze_count():
             # Half a million objects of imports, definitions and models stay as long as the worker:
             # looking through them all for garbage takes 0.4 s of the processor, each time.
             gc.freeze()
         at_first = at_first or resident_mb()
-        spoilt = not succeeded and not refused(instance.get_run_by_id(run_id), began)
         goes = spoilt or is_worn(done, resident_mb() - at_first)
         channel.send(ended=run_id, models=kept_models.are_open(), goes=goes, succeeded=succeeded)
         if goes:

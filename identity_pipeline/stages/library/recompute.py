@@ -506,7 +506,7 @@ def _taken_up(
     found = replace(found, clusters=last.table("unknown_clusters"))
     if matched_on != memory.matched_on or not last.table("calibration").equals(calibration):
         return found
-    matched = Matched(last.table("person_assignments"), last.table("person_references"), keys)
+    matched = Matched(last.table("person_assignments"), last.table("person_references"))
     return replace(found, matched=matched)
 
 

@@ -114,6 +114,13 @@ class LaidDown:
 
 
 @dataclass
+class _Left:
+    """Of any note on the disk: what left it; the rest of another version's may look different."""
+
+    format: str
+
+
+@dataclass
 class _Note:
     """The note on the disk.
 
@@ -169,8 +176,8 @@ class LibraryMemories:
 
     def recall(self, head_id: str | None) -> LibraryMemory | None:
         """What is remembered in a space; None where there is nothing, or it is damaged."""
-        note = small_files.recall(self.folder / NOTE, _Note)
-        if note is None or note.format != self._format or note.head_id != head_id:
+        note = self._noted()
+        if note is None or note.head_id != head_id:
             return None
         try:
             tables = {name: self._read(name, digest) for name, digest in note.files.items()}
@@ -199,7 +206,7 @@ class LibraryMemories:
                 self._note(memory, laid.base_rows, laid.files)
 
     def _laid_down(self, memory: LibraryMemory) -> LaidDown:
-        note = small_files.recall(self.folder / NOTE, _Note)
+        note = self._noted()
         rides, base_rows = _split(memory.rides, note.base_rows if note else 0)
         later = rides.templates.filter(~_in_base(rides))
         if not rides.base or not self._path("base", rides.base).is_file():
@@ -215,6 +222,12 @@ class LibraryMemories:
             tables |= _tables_of(grouping)
         files = {name: self._write(name, table) for name, table in tables.items()}
         return LaidDown(memory, base_rows, {"base": rides.base, **files})
+
+    def _noted(self) -> _Note | None:
+        """The note that is there, if this version left it."""
+        path = self.folder / NOTE
+        left = small_files.recall(path, _Left)
+        return small_files.recall(path, _Note) if left and left.format == self._format else None
 
     def _note(self, memory: LibraryMemory, base_rows: int, files: dict[str, str]) -> None:
         """Puts files in force, and removes all others."""
