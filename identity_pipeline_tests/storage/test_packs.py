@@ -13,7 +13,7 @@ import pytest
 
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.progress.known import SLACK_NS, Memory
+from identity_pipeline.storage.progress.known import Memory
 from identity_pipeline.storage.video import packs
 from identity_pipeline.storage.video.known_notes import notes_of
 from identity_pipeline.storage.video.outputs import MANIFEST, PARTS, TABLE
@@ -162,7 +162,6 @@ def test_what_all_packs_hold_is_remembered_and_follows_them(store: TableStore) -
         store.outputs.remove("frames", RIDE_A, part)
     assert store.videos_with("frames") == [RIDE_B]
     assert sorted(store.outputs.found("frames", MANIFEST)) == [RIDE_B]
-    assert SLACK_NS > 0
 
 
 def test_a_damaged_pack_is_as_if_nothing_were_there_and_goes_with_the_next_change(
@@ -181,6 +180,29 @@ def test_a_damaged_pack_is_as_if_nothing_were_there_and_goes_with_the_next_chang
     store.layout.pack(RIDE_B).write_bytes(b"no zip either")
     assert unpack(store.layout, RIDE_B) == 0
     assert not store.layout.pack(RIDE_B).exists()
+
+
+def test_a_pack_that_cannot_be_read_now_is_neither_empty_nor_removed(store: TableStore) -> None:
+    store.layout.pack(RIDE_A).mkdir(parents=True)  # as a share that answers with an error
+    for act in (
+        lambda: store.outputs.has("riders", RIDE_A),
+        lambda: unpack(store.layout, RIDE_A),
+        lambda: pack(store.layout, RIDE_A, NEVER, LAST),
+    ):
+        with pytest.raises(IsADirectoryError):
+            act()
+    assert store.layout.pack(RIDE_A).exists() and store.read("frames", RIDE_A).height
+
+
+@pytest.mark.parametrize("cut", [*range(1, 60, 7), 200, 2000])
+def test_whatever_is_cut_from_a_pack_it_is_damaged(store: TableStore, cut: int) -> None:
+    pack(store.layout, RIDE_A, NEVER, LAST)
+    path = store.layout.pack(RIDE_A)
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(DamagedFileError):
+        packs.members_read(store.layout, RIDE_A)
+    path.write_bytes(path.read_bytes()[cut:])
+    assert packs.members_of(store.layout, RIDE_A) == {}
 
 
 def test_a_damaged_table_in_a_pack_is_found_when_it_is_read(store: TableStore) -> None:

@@ -23,6 +23,7 @@ from identity_pipeline.stages.library.copies_in_force import TABLE, Copies
 from identity_pipeline.stages.library.view import Known, known_tracks
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.packs import members_read
 
 Kind = Literal["person", "video", "track"]
 How = Literal["confirmed", "machine", "named"]
@@ -152,6 +153,9 @@ def footprint_of(
             them stay, under no name.
         sources: which source files go; where all stay no ride goes as a whole, for a source that
             stays needs its redaction.
+
+    Raises:
+        DamagedFileError: the pack of a ride that they are in is damaged.
     """
     return _Search(library, whom, confirmed_only, sources).footprint()
 
@@ -199,6 +203,9 @@ class _Search:
         """See `footprint_of`."""
         sets = set(self.library.stores.photos.ids())
         touched = self._touched()
+        for video in set(touched) - set(self.whom.videos):
+            # Of a damaged pack nobody could be found, and so nobody be hidden.
+            members_read(self._layout, video)
         gone = {video for video in touched if self._goes_whole(video, video in sets)}
         faces = {video: self._faces_of(video, video in gone) for video in touched}
         sessions = tuple(self._sessions(faces))

@@ -27,6 +27,7 @@ from identity_pipeline.ledger.events import name_key
 from identity_pipeline.stages.privacy.footprint import Footprint
 from identity_pipeline.stages.privacy.provenance import pictures_of
 from identity_pipeline.storage.files.inbox import slug
+from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.photos.photo_sets import PREFIX
 from identity_pipeline.storage.video.crop_archive import CropArchive
 
@@ -235,7 +236,7 @@ def _of_table(
             return
         data.seek(0)
         table = pl.read_parquet(data, columns=[*keys, *vectors])
-    except (pl.exceptions.PolarsError, OSError):
+    except (pl.exceptions.PolarsError, OSError, DamagedFileError):
         return
     wanted = (_among(pl.col(key), list(rows[key]), schema[key]) for key in keys)
     table = table.filter(pl.any_horizontal(wanted))
@@ -296,7 +297,7 @@ def _pictures(layout: Layout, sought: Sought) -> Iterator[Blob]:
                 for kind, column, count in ((PIXELS, "aligned", 3), (CROP, "region_jpeg", 4)):
                     if isinstance(data := row[column], bytes) and data:
                         yield picture_blob(kind, data, count)
-        except (pl.exceptions.PolarsError, OSError):
+        except (pl.exceptions.PolarsError, OSError, DamagedFileError):
             continue
     for path in sought.files:
         if path.is_file():
@@ -367,7 +368,7 @@ def _tracks_in(stores: LibraryStores, video: str) -> list[str]:
     try:
         data = stores.tables.outputs.read("track_templates", video)
         return pl.read_parquet(data, columns=["track_key"])["track_key"].to_list()
-    except (pl.exceptions.PolarsError, OSError):
+    except (pl.exceptions.PolarsError, OSError, DamagedFileError):
         return []
 
 
@@ -390,6 +391,6 @@ def _faces_of(stores: LibraryStores, video: str, track: int) -> list[str]:
     try:
         data = stores.tables.outputs.read("face_tracks", video)
         table = pl.read_parquet(data, columns=["face_id", "track_id"])
-    except (pl.exceptions.PolarsError, OSError):
+    except (pl.exceptions.PolarsError, OSError, DamagedFileError):
         return []
     return table.filter(pl.col("track_id") == track)["face_id"].sort().to_list()

@@ -18,6 +18,7 @@ import polars as pl
 
 from identity_pipeline.stages.datasets.manifest import FILE, datasets_in
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.packs import NO_ZIP
 
 Faces = Mapping[str, Collection[str]]
 """Video or photo set -> ids of faces."""
@@ -64,7 +65,7 @@ def _in_pack(path: Path, video: str | None, faces: Faces) -> Iterator[str]:
     try:
         with zipfile.ZipFile(path) as pack:
             files = {name: pack.read(name) for name in pack.namelist()}
-    except zipfile.BadZipFile as error:
+    except NO_ZIP as error:
         raise ValueError(str(error)) from error
     for name, data in files.items():
         if name.endswith(".parquet"):

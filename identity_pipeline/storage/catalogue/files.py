@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +15,6 @@ from identity_pipeline.storage.catalogue.views import VIEWS
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.snapshots import Snapshot
-from identity_pipeline.storage.progress.known import changed_at
 from identity_pipeline.storage.video.outputs import MANIFEST, TABLE, Outputs
 from identity_pipeline.storage.video.packs import SUFFIX
 from identity_pipeline.tables import LATER, LIBRARY_TABLES, TABLES
@@ -57,7 +57,7 @@ ABOUT_ALL: Final = ("show", "information_schema", "duckdb_", "pg_", "sqlite_", "
 
 
 FileState = dict[str, str]
-"""Table and video -> what changes with its file; and when a video was last packed or unpacked."""
+"""Table and video -> what changes with its file; and whether some are packed."""
 
 
 def state_of_files(layout: Layout, sql: str) -> FileState:
@@ -70,12 +70,15 @@ def state_of_files(layout: Layout, sql: str) -> FileState:
     names = sorted(_named_tables(sql) - set(LIBRARY_TABLES))
     several = ((name, outputs.found(name, TABLE)) for name in names)
     state = {f"{name}/{v}": one.stamp for name, found in several for v, one in found.items()}
-    return {**state, "packs": str(changed_at(layout.packs))}
+    return {**state, "packed": str(are_packed(layout))}
 
 
 def are_packed(layout: Layout) -> bool:
     """Whether some videos are packed, so that what DuckDB itself sees of a folder is not all."""
-    return layout.packs.is_dir() and any(layout.packs.glob(f"*{SUFFIX}"))
+    if not layout.packs.is_dir():
+        return False
+    with os.scandir(layout.packs) as entries:
+        return any(entry.name.endswith(SUFFIX) for entry in entries)
 
 
 def _named_tables(sql: str) -> set[str]:

@@ -11,10 +11,12 @@ What belongs here: how a pack is made, read, checked and taken apart. Which vide
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
 import re
+import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -40,6 +42,8 @@ SUFFIX: Final = ".zip"
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 LOCAL: Final = 30
 """Bytes of a ZIP's local header before the name of the member."""
+NO_ZIP: Final = (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, struct.error)
+"""What `zipfile` raises of a file that is none."""
 KEPT: Final = 64
 """Packs whose lists of members are kept in memory: many members of one video are asked for."""
 
@@ -88,14 +92,28 @@ def members_of(layout: Layout, video_id: str) -> Members:
     """What the pack of a video holds; nothing where there is none.
 
     One that is damaged holds nothing: the log names it, and a run makes its outputs again.
+
+    Raises:
+        OSError: it cannot be read now, which says nothing of what it holds.
+    """
+    try:
+        return members_read(layout, video_id)
+    except DamagedFileError as error:
+        LOG.warning("%s", error)
+        return {}
+
+
+def members_read(layout: Layout, video_id: str) -> Members:
+    """The same for who must not take a damaged pack for none.
+
+    Raises:
+        DamagedFileError: it is damaged.
+        OSError: it cannot be read now.
     """
     try:
         with layout.pack(video_id).open("rb") as stream:
             return _members(stream)
     except FileNotFoundError:
-        return {}
-    except DamagedFileError as error:
-        LOG.warning("%s", error)
         return {}
 
 
@@ -191,7 +209,7 @@ def pack(layout: Layout, video_id: str, before_ns: int, last: str) -> int:
     Raises:
         DamagedFileError: what was written cannot be read again; the files stay as they are.
     """
-    with locks.exclusive(layout.tables_lock, "The tables", f"packing of {video_id}", None):
+    with locks.exclusive(layout.tables_lock, "The tables", "packing", None):
         paths = dict(_loose(layout, video_id))
         found = {name: Found(stamp_of(path.stat())) for name, path in paths.items()}
         if not paths or any(one.changed_ns > before_ns for one in found.values()):
@@ -213,7 +231,7 @@ def unpack(layout: Layout, video_id: str) -> int:
     """
     if not layout.pack(video_id).exists():
         return 0
-    with locks.exclusive(layout.tables_lock, "The tables", f"unpacking of {video_id}", None):
+    with locks.exclusive(layout.tables_lock, "The tables", "unpacking", None):
         put = 0
         for name in members_of(layout, video_id):
             path = _place(layout, video_id, name)
@@ -291,16 +309,21 @@ def _members(stream: IO[bytes]) -> Members:
         DamagedFileError: it is no pack.
     """
     key = stream.name, stamp_of(os.fstat(stream.fileno()))
-    if key not in _KNOWN:
-        if len(_KNOWN) >= KEPT:
-            _KNOWN.clear()
+    known = _KNOWN.get(key)
+    if known is None:
         try:
             with zipfile.ZipFile(stream) as archive:
-                _KNOWN[key] = dict(map(_member, archive.infolist()))
-        except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+                known = dict(map(_member, archive.infolist()))
+        except (*NO_ZIP, OSError) as error:
+            # A place before the file's beginning is damage; all else of the system may pass.
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise
             mend = "What it held is made again by the next run of its video."
             raise DamagedFileError(Path(stream.name), f"it is no pack ({error})", mend) from error
-    return _KNOWN[key]
+        if len(_KNOWN) >= KEPT:
+            _KNOWN.clear()
+        _KNOWN[key] = known
+    return known
 
 
 def _member(info: zipfile.ZipInfo) -> tuple[str, Member]:
