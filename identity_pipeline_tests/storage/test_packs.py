@@ -15,7 +15,7 @@ from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress.known import Memory
 from identity_pipeline.storage.video import packs
-from identity_pipeline.storage.video.known_notes import notes_of
+from identity_pipeline.storage.video.known_notes import VERSION, notes_of
 from identity_pipeline.storage.video.outputs import MANIFEST, PARTS, TABLE
 from identity_pipeline.storage.video.packs import pack, unpack
 from identity_pipeline.storage.video.tables import Manifest, MissingTableError, TableStore
@@ -134,10 +134,10 @@ def test_a_memory_of_notes_holds_over_packing_and_sees_what_comes_after(store: T
     folder = store.layout.tables / "frames"
     os.utime(folder, ns=(LONG_AGO * 10**9, LONG_AGO * 10**9))
     before = notes_of(store, "frames")
-    kept = Memory(store.layout, "notes-frames", 1).path.read_bytes()
+    kept = Memory(store.layout, "notes-frames", VERSION).path.read_bytes()
     pack(store.layout, RIDE_A, NEVER, LAST)
     assert notes_of(store, "frames") == before
-    assert Memory(store.layout, "notes-frames", 1).path.read_bytes() == kept, (
+    assert Memory(store.layout, "notes-frames", VERSION).path.read_bytes() == kept, (
         "nothing was looked at"
     )
     put(store, "frames", RIDE_B, [{"frame_idx": 5}])

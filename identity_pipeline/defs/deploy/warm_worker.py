@@ -99,7 +99,7 @@ def serve(channel: Channel, instance: dg.DagsterInstance) -> None:
         tidy_up()  # after the last look at a database
         if not gc.get_freeze_count():
             # Half a million objects of imports, definitions and models stay as long as the worker:
-            # looking through them all for garbage takes 0.4 s of the processor, each time.
+            # looking through them all for garbage would take long, each time.
             gc.freeze()
         at_first = at_first or resident_mb()
         goes = spoilt or is_worn(done, resident_mb() - at_first)

@@ -22,7 +22,7 @@ from identity_pipeline.storage.video.packs import NO_ZIP
 
 Faces = Mapping[str, Collection[str]]
 """Video or photo set -> ids of faces."""
-PACKS = "packs"
+PACKS: Final = Layout(Path()).packs.name
 """Folder of the packs of videos."""
 LARGEST: Final = 128 * 2**20
 """Bytes of a list of files that is read (chosen: a thousand times the longest that is written)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -70,10 +70,8 @@ def bytes_of(path: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        parts = [os.read(file, AT_ONCE)]
-        while len(parts[-1]) == AT_ONCE:
-            parts.append(os.read(file, AT_ONCE))
-        return b"".join(parts)
+        # To the end: a share may give less at once than there is.
+        return b"".join(iter(partial(os.read, file, AT_ONCE), b""))
     except IsADirectoryError:
         return None
     finally:

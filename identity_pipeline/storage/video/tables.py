@@ -6,7 +6,6 @@ Equal tables are equal bytes: no clock and no writer state goes into a file.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -226,8 +225,6 @@ class TableStore:
             return small_files.parse(data, dict[str, Any]) if data is not None else None
         except (OSError, ValueError) as error:
             LOG.warning("What %s of %s is made of cannot be read: %s", asset, video_id, error)
-            with contextlib.suppress(OSError):
-                self.outputs.remove(asset, video_id, MADE_OF)
             return None
 
     def note_made_of(self, asset: str, video_id: str, made: Mapping[str, Any]) -> None:
