@@ -163,11 +163,13 @@ class Visitors:
         browser: whose windows they are.
         troubles: errors in the console, policies violated, requests of other hosts.
         expected: status codes that a test provokes.
+        picture: an SVG in place of each picture of a face, for rides that are but tables.
     """
 
     browser: Browser
     troubles: list[str] = field(default_factory=list)
     expected: set[int] = field(default_factory=set)
+    picture: str | None = None
     _open: list[BrowserContext] = field(default_factory=list)
 
     def context(
@@ -184,6 +186,11 @@ class Visitors:
         context.on("console", self._heard)
         context.on("weberror", lambda error: self.troubles.append(str(error.error)))
         context.on("request", lambda request: self._asked(request.url))
+        if (picture := self.picture) is not None:
+            context.route(
+                "**/img/**",
+                lambda route: route.fulfill(body=picture, content_type="image/svg+xml"),
+            )
         self._open.append(context)
         return context
 
