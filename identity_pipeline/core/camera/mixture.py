@@ -1,0 +1,196 @@
+"""A mixture of normal distributions, and of what may be anywhere, fitted to few points.
+
+Greedy expectation maximisation (Vlassis and Likas 2002): parts are added one by one where the
+points that no part explains lie densest, so that the result depends on no seed. What may be
+anywhere is a part of constant density (Fraley and Raftery 1998). Each covariance is drawn towards
+an expected one, as if that had been seen on a few points more (Fraley and Raftery 2007), so that a
+part of three points has an extent. How many parts there are says the integrated completed
+likelihood (Biernacki, Celeux and Govaert 2000): it counts heaps, where the likelihood alone would
+describe one odd heap by several parts.
+
+What belongs here: the fit. What does not: what the points are (`core.camera.seats`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+Floats = NDArray[np.float64]
+
+PRIOR_POINTS: Final = 5.0
+"""How many points the expected covariance counts as: one per free direction and two, the least with
+which the mean of an inverse Wishart distribution exists in three dimensions."""
+ELSEWHERE_POINTS: Final = 1.0
+"""As if so many points more had been seen that belong to no part: among any number of riders the
+next one may be a passer-by."""
+STEPS: Final = 200
+TOLERANCE: Final = 1e-8
+"""Change of the mean log likelihood at which the fit has ended."""
+NEAR: Final = 7.814727903251179
+"""Squared distance within which 95 % of a normal distribution in three dimensions lies (chi
+squared)."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """K normal parts of D dimensions and one of constant density.
+
+    Attributes:
+        weights: (K + 1,), sum 1; the last is that of anywhere.
+        means: (K, D).
+        covariances: (K, D, D).
+        anywhere: density of the last part.
+        counts: (K,) how many points each part was seen on; None: the parts are taken as known.
+    """
+
+    weights: Floats
+    means: Floats
+    covariances: Floats
+    anywhere: float
+    counts: Floats | None = None
+
+    @property
+    def parts(self) -> int:
+        """K."""
+        return len(self.means)
+
+
+def log_densities(mixture: Mixture, points: Floats) -> Floats:
+    """(N, K + 1): logarithm of weight times density of each part at each point.
+
+    Of a part that was seen on few points a next point is spread more widely than they: by Student's
+    t, the predictive distribution of a normal one whose mean and covariance are not known.
+    """
+    with np.errstate(divide="ignore"):
+        weights = np.log(mixture.weights)
+    density = _log_normal if mixture.counts is None else _log_student
+    columns = [weights[k] + density(mixture, k, points) for k in range(mixture.parts)]
+    columns.append(np.full(len(points), weights[-1] + np.log(mixture.anywhere)))
+    return np.stack(columns, axis=1)
+
+
+def shares(mixture: Mixture, points: Floats) -> Floats:
+    """(N, K + 1): how probably each point comes of each part."""
+    told = log_densities(mixture, points)
+    return np.exp(told - _log_sum(told)[:, None])
+
+
+def fit(points: Floats, expected: Floats, anywhere: float, parts_max: int) -> Mixture:
+    """The mixture with the number of parts that tells heaps apart best.
+
+    Args:
+        points: (N, D).
+        expected: (N, D, D) covariance that a part around each point would be expected to have.
+        anywhere: density of what may be anywhere.
+        parts_max: bound of the number of parts.
+
+    Returns:
+        Without parts for fewer than two points.
+    """
+    dimensions = points.shape[1]
+    mixture = Mixture(
+        np.ones(1), np.empty((0, dimensions)), np.empty((0, dimensions, dimensions)), anywhere
+    )
+    near = [_squared(points, p, c) <= NEAR for p, c in zip(points, expected, strict=True)]
+    best, best_worth = mixture, _worth(mixture, points)
+    for _ in range(min(parts_max, len(points) // 2)):
+        begun = _with_part(mixture, points, expected, np.array(near, dtype=np.float64))
+        mixture = _climb(begun, points, expected)
+        worth = _worth(mixture, points)
+        if worth > best_worth:
+            best, best_worth = mixture, worth
+    return best
+
+
+def _with_part(mixture: Mixture, points: Floats, expected: Floats, near: Floats) -> Mixture:
+    """One part more, around the point near which most is unexplained."""
+    mass = near @ shares(mixture, points)[:, -1] / len(points)
+    seed = int(mass.argmax())
+    rest = max(mixture.weights[-1] - mass[seed], ELSEWHERE_POINTS / len(points) / 2)
+    weights = np.array([*mixture.weights[:-1], mass[seed], rest])
+    return Mixture(
+        weights / weights.sum(),
+        np.vstack([mixture.means, points[seed]]),
+        np.concatenate([mixture.covariances, expected[seed][None]]),
+        mixture.anywhere,
+    )
+
+
+def _climb(mixture: Mixture, points: Floats, expected: Floats) -> Mixture:
+    """Expectation maximisation from there, until it ends."""
+    before = -np.inf
+    for _ in range(STEPS):
+        told = log_densities(mixture, points)
+        total = _log_sum(told)
+        likelihood = float(total.mean())
+        if likelihood - before < TOLERANCE:
+            break
+        before = likelihood
+        mixture = _maximised(mixture, np.exp(told - total[:, None]), points, expected)
+    return mixture
+
+
+def _maximised(mixture: Mixture, share: Floats, points: Floats, expected: Floats) -> Mixture:
+    counts = share.sum(axis=0)
+    means, covariances = mixture.means.copy(), mixture.covariances.copy()
+    for k in range(mixture.parts):
+        if counts[k] <= 0:
+            continue
+        own = share[:, k] / counts[k]
+        means[k] = own @ points
+        off = points - means[k]
+        prior = np.tensordot(own, expected, axes=1)
+        scatter = counts[k] * (off * own[:, None]).T @ off
+        covariances[k] = (scatter + PRIOR_POINTS * prior) / (counts[k] + PRIOR_POINTS)
+    counts = counts + np.append(np.zeros(mixture.parts), ELSEWHERE_POINTS)
+    return Mixture(counts / counts.sum(), means, covariances, mixture.anywhere)
+
+
+def _worth(mixture: Mixture, points: Floats) -> float:
+    """The integrated completed likelihood, twice, as the Bayesian criterion is written."""
+    if not len(points):
+        return 0.0
+    told = log_densities(mixture, points)
+    total = _log_sum(told)
+    share = np.exp(told - total[:, None])
+    sure = float(np.where(share > 0, share * (told - total[:, None]), 0.0).sum())
+    dimensions = points.shape[1]
+    free = mixture.parts * (1 + dimensions + dimensions * (dimensions + 1) // 2)
+    return 2 * float(total.sum()) - free * float(np.log(len(points))) + 2 * sure
+
+
+def _log_normal(mixture: Mixture, k: int, points: Floats) -> Floats:
+    mean, covariance = mixture.means[k], mixture.covariances[k]
+    _, log_volume = np.linalg.slogdet(covariance)
+    constant = len(mean) * np.log(2 * np.pi) + log_volume
+    return -0.5 * (constant + _squared(points, mean, covariance))
+
+
+def _log_student(mixture: Mixture, k: int, points: Floats) -> Floats:
+    """Gelman et al. 2013, Bayesian Data Analysis, 3.6."""
+    mean, dimensions = mixture.means[k], mixture.means.shape[1]
+    count = max(float(mixture.counts[k]) if mixture.counts is not None else 1.0, 1.0)
+    freedom = count + PRIOR_POINTS - dimensions + 1
+    wider = (count + PRIOR_POINTS) / freedom * (1 + 1 / count)
+    scale = mixture.covariances[k] * wider
+    _, log_volume = np.linalg.slogdet(scale)
+    constant = gammaln((freedom + dimensions) / 2) - gammaln(freedom / 2)
+    constant -= 0.5 * (dimensions * np.log(freedom * np.pi) + log_volume)
+    away = np.log1p(_squared(points, mean, scale) / freedom)
+    return constant - (freedom + dimensions) / 2 * away
+
+
+def _squared(points: Floats, mean: Floats, covariance: Floats) -> Floats:
+    """Squared Mahalanobis distances."""
+    off = points - mean
+    return np.einsum("ni,ni->n", off, np.linalg.solve(covariance, off.T).T)
+
+
+def _log_sum(told: Floats) -> Floats:
+    top = told.max(axis=1)
+    return top + np.log(np.exp(told - top[:, None]).sum(axis=1))
