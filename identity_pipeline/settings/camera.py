@@ -58,8 +58,7 @@ class CameraSettings(Group):
         0.95,
         "Whose seat is less sure is in no seat.",
         unit="probability",
-        source="convention; ambiguous is unassigned, never guessed. Of 2,000 made-up videos of two rows "
-        "with children and staff none was seated wrongly at 0.95",
+        source="convention: 95 %; ambiguous is unassigned, never guessed",
         ge=0.5,
         lt=1,
     )

@@ -47,11 +47,15 @@ TABLES: Final[dict[str, Table]] = {
             "faces": pl.Int64,
             "tenths": COUNTS,  # faces in each tenth of the video
             "boarding_share": pl.Float64,  # of its faces; null: no phase is known there
-            "boarding_usual": pl.Float64,  # share of the video's frames that are boarding; null so too
+            "boarding_usual": pl.Float64,  # the same of the sampled frames
             "beside": COUNTS,  # tracks that share a sampled frame with it
         },
         "track_id",
-        ranges={"presence": SHARE, "size": COUNT, **dict.fromkeys(("boarding_share", "boarding_usual"), SHARE)},
+        ranges={
+            "presence": SHARE,
+            "size": COUNT,
+            **dict.fromkeys(("boarding_share", "boarding_usual"), SHARE),
+        },
     ),
     "camera_figures": Table(  # of a video: the light and the faces, by phase
         {
@@ -122,12 +126,21 @@ TABLES: Final[dict[str, Table]] = {
         {
             "version": pl.Int64,  # from 1, in the order of the videos
             "first_video": pl.String,  # from which it holds
-            "videos": STRINGS,  # that the model is made of; none while too few
-            "data_versions": STRINGS,  # of their tables, in the same order
-            "known": pl.Boolean,  # enough videos; else the defaults hold
-            "cause": pl.String,  # why it began, in a sentence; null: the camera's first
-            "left_out": STRINGS,  # video, and in a sentence why it is not counted
+            "geometry_videos": pl.Int64,  # that pose zero, seats and reach are made of; 0: too few
+            "normals_videos": pl.Int64,  # that usual values are made of; 0: too few
+            "causes": STRINGS,  # why it began, in sentences; none of the camera's first
         },
         "version",
+    ),
+    "camera_members": Table(
+        {
+            "version": pl.Int64,  # null: of none
+            "video_id": pl.String,
+            "data_version": pl.String,  # of what it said; null: left out
+            "geometry": pl.Boolean,  # it is one of those that make pose zero, seats and reach
+            "normals": pl.Boolean,  # of those that make the usual values
+            "left_out": pl.String,  # why it does not count; null: it does
+        },
+        *("version", "video_id"),
     ),
 }

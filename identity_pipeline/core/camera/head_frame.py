@@ -2,8 +2,8 @@
 
 Three things lie between where a head points and what is measured: where the camera sits (its pose
 zero), how the face is built (the person's own level, which is a matter of pitch alone) and the head
-itself. Bins, anchors, `beyond` and coverage mean the head itself. Without a zero the camera is taken
-to be where it always was: straight before the riders, at the usual level.
+itself. Bins, anchors, `beyond` and coverage mean the head itself. Without a zero the camera is
+taken to be where it always was: straight before the riders, at the usual level.
 
 What belongs here: the change of frame. What does not: where the zero comes from
 (`core.camera.pose_zero`), and bins (`core.faces.buckets`).

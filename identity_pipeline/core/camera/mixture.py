@@ -2,18 +2,19 @@
 
 Greedy expectation maximisation (Vlassis and Likas 2002): parts are added one by one where the
 points that no part explains lie densest, so that the result depends on no seed. What may be
-anywhere is a part of constant density (Fraley and Raftery 1998). Each covariance is drawn towards
-an expected one, as if that had been seen on a few points more (Fraley and Raftery 2007), so that a
-part of three points has an extent. How many parts there are says the integrated completed
-likelihood (Biernacki, Celeux and Govaert 2000): it counts heaps, where the likelihood alone would
-describe one odd heap by several parts.
+anywhere is a part of constant density (Fraley and Raftery 1998). All parts have one covariance,
+each in units of its own, and it is drawn towards an expected one, as if that had been seen on a few
+points more (Fraley and Raftery 2007): a part cannot spread until it holds two heaps. How many parts
+there are says the integrated completed likelihood (Biernacki, Celeux and Govaert 2000): it counts
+heaps, where the likelihood alone would describe one odd heap by several parts.
 
 What belongs here: the fit. What does not: what the points are (`core.camera.seats`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 Floats = NDArray[np.float64]
+Units = Callable[[Floats], Floats]
+"""(N, D) points to the (N, D) units in which parts there spread alike."""
 
 PRIOR_POINTS: Final = 5.0
 """How many points the expected covariance counts as: one per free direction and two, the least with
@@ -45,7 +48,7 @@ class Mixture:
         means: (K, D).
         covariances: (K, D, D).
         anywhere: density of the last part.
-        counts: (K,) how many points each part was seen on; None: the parts are taken as known.
+        counts: (K,) on how many points each part was seen; None: the parts are taken as known.
     """
 
     weights: Floats
@@ -80,12 +83,13 @@ def shares(mixture: Mixture, points: Floats) -> Floats:
     return np.exp(told - _log_sum(told)[:, None])
 
 
-def fit(points: Floats, expected: Floats, anywhere: float, parts_max: int) -> Mixture:
+def fit(points: Floats, expected: Floats, units: Units, anywhere: float, parts_max: int) -> Mixture:
     """The mixture with the number of parts that tells heaps apart best.
 
     Args:
         points: (N, D).
-        expected: (N, D, D) covariance that a part around each point would be expected to have.
+        expected: (D, D) covariance that is expected of a part, in the units of its mean.
+        units: see `Units`.
         anywhere: density of what may be anywhere.
         parts_max: bound of the number of parts.
 
@@ -93,21 +97,26 @@ def fit(points: Floats, expected: Floats, anywhere: float, parts_max: int) -> Mi
         Without parts for fewer than two points.
     """
     dimensions = points.shape[1]
-    mixture = Mixture(
-        np.ones(1), np.empty((0, dimensions)), np.empty((0, dimensions, dimensions)), anywhere
-    )
-    near = [_squared(points, p, c) <= NEAR for p, c in zip(points, expected, strict=True)]
+    nothing = np.empty((0, dimensions)), np.empty((0, dimensions, dimensions))
+    mixture = Mixture(np.ones(1), *nothing, anywhere)
+    own = _scaled(expected, units(points))
+    near = [_squared(points, p, c) <= NEAR for p, c in zip(points, own, strict=True)]
     best, best_worth = mixture, _worth(mixture, points)
     for _ in range(min(parts_max, len(points) // 2)):
-        begun = _with_part(mixture, points, expected, np.array(near, dtype=np.float64))
-        mixture = _climb(begun, points, expected)
+        begun = _with_part(mixture, points, own, np.array(near, dtype=np.float64))
+        mixture = _climb(begun, points, expected, units)
         worth = _worth(mixture, points)
         if worth > best_worth:
             best, best_worth = mixture, worth
     return best
 
 
-def _with_part(mixture: Mixture, points: Floats, expected: Floats, near: Floats) -> Mixture:
+def _scaled(covariance: Floats, units: Floats) -> Floats:
+    """(N, D, D): a covariance in the units of N places."""
+    return units[:, :, None] * covariance * units[:, None, :]
+
+
+def _with_part(mixture: Mixture, points: Floats, own: Floats, near: Floats) -> Mixture:
     """One part more, around the point near which most is unexplained."""
     mass = near @ shares(mixture, points)[:, -1] / len(points)
     seed = int(mass.argmax())
@@ -116,12 +125,12 @@ def _with_part(mixture: Mixture, points: Floats, expected: Floats, near: Floats)
     return Mixture(
         weights / weights.sum(),
         np.vstack([mixture.means, points[seed]]),
-        np.concatenate([mixture.covariances, expected[seed][None]]),
+        np.concatenate([mixture.covariances, own[seed][None]]),
         mixture.anywhere,
     )
 
 
-def _climb(mixture: Mixture, points: Floats, expected: Floats) -> Mixture:
+def _climb(mixture: Mixture, points: Floats, expected: Floats, units: Units) -> Mixture:
     """Expectation maximisation from there, until it ends."""
     before = -np.inf
     for _ in range(STEPS):
@@ -131,24 +140,25 @@ def _climb(mixture: Mixture, points: Floats, expected: Floats) -> Mixture:
         if likelihood - before < TOLERANCE:
             break
         before = likelihood
-        mixture = _maximised(mixture, np.exp(told - total[:, None]), points, expected)
+        mixture = _maximised(mixture, np.exp(told - total[:, None]), points, expected, units)
     return mixture
 
 
-def _maximised(mixture: Mixture, share: Floats, points: Floats, expected: Floats) -> Mixture:
+def _maximised(
+    mixture: Mixture, share: Floats, points: Floats, expected: Floats, units: Units
+) -> Mixture:
     counts = share.sum(axis=0)
-    means, covariances = mixture.means.copy(), mixture.covariances.copy()
+    means = (share.T @ points)[:-1] / np.maximum(counts[:-1, None], np.finfo(float).tiny)
+    means = np.where(counts[:-1, None] > 0, means, mixture.means)
+    measures = units(means)
+    scatter = PRIOR_POINTS * expected
     for k in range(mixture.parts):
-        if counts[k] <= 0:
-            continue
-        own = share[:, k] / counts[k]
-        means[k] = own @ points
-        off = points - means[k]
-        prior = np.tensordot(own, expected, axes=1)
-        scatter = counts[k] * (off * own[:, None]).T @ off
-        covariances[k] = (scatter + PRIOR_POINTS * prior) / (counts[k] + PRIOR_POINTS)
-    counts = counts + np.append(np.zeros(mixture.parts), ELSEWHERE_POINTS)
-    return Mixture(counts / counts.sum(), means, covariances, mixture.anywhere)
+        off = (points - means[k]) / measures[k]
+        scatter = scatter + (off * share[:, k, None]).T @ off
+    common = scatter / (counts[:-1].sum() + PRIOR_POINTS)
+    weights = counts + np.append(np.zeros(mixture.parts), ELSEWHERE_POINTS)
+    covariances = _scaled(common, measures)
+    return replace(mixture, weights=weights / weights.sum(), means=means, covariances=covariances)
 
 
 def _worth(mixture: Mixture, points: Floats) -> float:
@@ -160,7 +170,7 @@ def _worth(mixture: Mixture, points: Floats) -> float:
     share = np.exp(told - total[:, None])
     sure = float(np.where(share > 0, share * (told - total[:, None]), 0.0).sum())
     dimensions = points.shape[1]
-    free = mixture.parts * (1 + dimensions + dimensions * (dimensions + 1) // 2)
+    free = mixture.parts * (1 + dimensions) + dimensions * (dimensions + 1) // 2
     return 2 * float(total.sum()) - free * float(np.log(len(points))) + 2 * sure
 
 
@@ -174,10 +184,9 @@ def _log_normal(mixture: Mixture, k: int, points: Floats) -> Floats:
 def _log_student(mixture: Mixture, k: int, points: Floats) -> Floats:
     """Gelman et al. 2013, Bayesian Data Analysis, 3.6."""
     mean, dimensions = mixture.means[k], mixture.means.shape[1]
-    count = max(float(mixture.counts[k]) if mixture.counts is not None else 1.0, 1.0)
-    freedom = count + PRIOR_POINTS - dimensions + 1
-    wider = (count + PRIOR_POINTS) / freedom * (1 + 1 / count)
-    scale = mixture.covariances[k] * wider
+    counts = np.ones(mixture.parts) if mixture.counts is None else mixture.counts
+    freedom = float(counts.sum()) + PRIOR_POINTS - dimensions + 1
+    scale = mixture.covariances[k] * (1 + 1 / max(float(counts[k]), 1.0))
     _, log_volume = np.linalg.slogdet(scale)
     constant = gammaln((freedom + dimensions) / 2) - gammaln(freedom / 2)
     constant -= 0.5 * (dimensions * np.log(freedom * np.pi) + log_volume)

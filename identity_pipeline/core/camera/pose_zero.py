@@ -31,8 +31,8 @@ from identity_pipeline.tables import TABLES
 
 AXES: Final = ("yaw", "pitch")
 BANDWIDTH_MIN: Final = 2.0
-"""Degrees: how much the angles of successive faces of one person differ (`moments.margin_deg`); what
-lies nearer is one place."""
+"""Degrees: how much the angles of successive faces of one person differ (`moments.margin_deg`);
+what lies nearer is one place."""
 DIGITS: Final = 2
 """Of an angle in degrees, so that the last bits of a product of matrices change no table."""
 TOO_FEW, DISAGREE = "too_few_videos", "riders_disagree"
@@ -55,7 +55,9 @@ class AxisZero:
     reason: str | None
 
 
-def votes_of(faces: pl.DataFrame, buckets: BucketSettings, settings: CameraSettings) -> pl.DataFrame:
+def votes_of(
+    faces: pl.DataFrame, buckets: BucketSettings, settings: CameraSettings
+) -> pl.DataFrame:
     """Where each rider of a video looks: the table `camera_votes`.
 
     Args:
@@ -102,8 +104,10 @@ def pose_zeros(votes: pl.DataFrame, settings: CameraSettings) -> pl.DataFrame:
 
 
 def _commonest(sources: pl.Series) -> str | None:
-    counted = sources.drop_nulls().value_counts(sort=False).sort(
-        ["count", sources.name], descending=[True, False]
+    counted = (
+        sources.drop_nulls()
+        .value_counts(sort=False)
+        .sort(["count", sources.name], descending=[True, False])
     )
     return counted[sources.name][0] if counted.height else None
 

@@ -1,8 +1,8 @@
-"""Whether the last of some rows of figures differ from those before, without a word on distributions.
+"""Whether the last of some rows of figures differ from those before, however they are spread.
 
-The rank sum test (Mann and Whitney 1947), of several figures at once (Puri and Sen 1971): while nothing
-changes, every order of the rows is as likely, so the rate of false alarms is what it is said to be for any
-light, any weather and any camera whose videos could have come in another order.
+The rank sum test (Mann and Whitney 1947), of several figures at once (Puri and Sen 1971): while
+nothing changes, every order of the rows is as likely, so the rate of false alarms is what it is
+said to be for any light, any weather and any camera whose videos could have come in another order.
 
 What belongs here: the test, the point of change, and what is done with values that follow one
 another too closely for it. What does not: what is tested (`core.camera.watch`).
@@ -17,15 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2, norm, rankdata
 
+from identity_pipeline.core.camera.robust import qn_scale
+
 Floats = NDArray[np.float64]
 
 EXACT_UP_TO: Final = 10
-"""Rows up to which all orders of a single figure are counted. Beyond, and for several figures, chi squared:
-by 1.5 million random orders of each of 14 sizes (3 and 5 figures, 5 to 20 rows of 25 to 325) the
-probability that it gives is at least five times the true one where that is below 1 in 10,000."""
+"""Rows up to which all orders of a single figure are counted. Beyond, and for several figures, chi
+squared: by 1.5 million random orders of each of 14 sizes (3 and 5 figures, 5 to 20 rows of 25 to
+325) the probability that it gives is at least five times the true one where that is below 1 in
+10,000."""
 ALIKE_BY_CHANCE: Final = 0.05
-"""Share of series of independent rows that are taken for alike: blocks where none are needed cost time,
-not truth."""
+"""Share of series of independent rows that are taken for alike: blocks where none are needed cost
+time, not truth."""
+CLIPPED: Final = 4.0
+"""Standard deviations beyond which a value counts no more, to say where a change was."""
 AFTER_LEAST: Final = 2
 """Values after a change that are needed to say where it was."""
 
@@ -106,15 +111,21 @@ def _cumulated(k: int, m: int) -> Floats:
 def change_point(rows: Floats, least: int) -> int:
     """The first row after the likeliest change of level.
 
-    Where the ranks before and after differ most for their numbers: least squares of ranks, which is the
-    statistic of Pettitt (1979) over its standard deviation, and so does not lean towards the middle.
+    Least squares of values that are clipped to a few standard deviations of the first rows, so that
+    one odd video is no change, and a gross change of one figure still outweighs the others.
 
     Args:
         rows: (N, D), N >= least + 2.
         least: so many rows at the beginning are before any change.
     """
-    scores = _scores(rows)
-    scores = scores / np.maximum(np.sqrt((scores**2).sum(axis=0)), 1.0)
+    scores = np.zeros_like(rows)
+    for k in range(rows.shape[1]):
+        first = rows[:least, k][~np.isnan(rows[:least, k])]
+        spread = qn_scale(first) if len(first) > 1 else 0.0
+        if spread > 0:
+            away = (rows[:, k] - np.median(first)) / spread
+            scores[:, k] = np.nan_to_num(np.clip(away, -CLIPPED, CLIPPED))
+    scores -= scores.mean(axis=0)
     before = np.arange(least, len(rows) - AFTER_LEAST + 1)
     sums = np.cumsum(scores, axis=0)[before - 1]
     return int(before[np.argmax((sums**2).sum(axis=1) / (before * (len(rows) - before)))])
@@ -145,7 +156,7 @@ def blocks(rows: Floats, length: int) -> Floats:
         return rows
     whole = len(rows) // length
     parts = rows[: whole * length].reshape(whole, length, -1)
-    nothing = np.isnan(parts).all(axis=1)
+    nothing = np.asarray(np.isnan(parts).all(axis=1))
     return np.where(nothing, np.nan, np.nanmedian(np.where(nothing[:, None], 0.0, parts), axis=1))
 
 

@@ -32,10 +32,11 @@ Floats = NDArray[np.float64]
 NOWHERE: Final = -1
 """Among places: anywhere else."""
 HARDLY: Final = 1e-6
-"""Probability below which a track by itself is not looked for at a place: a ten-thousandth of the doubt
-that is left to one that is seated."""
+"""Probability below which a track by itself is not looked for at a place: a ten-thousandth of the
+doubt that is left to one that is seated."""
 WAYS_MAX: Final = 100_000
-"""Ways to seat a video that are weighed; with more, so many tracks are in doubt that none is seated."""
+"""Ways to seat a video that are weighed; with more, so many tracks are in doubt that none is
+seated."""
 SEATED, UNSURE, ASIDE = "seated", "unsure", "elsewhere"
 ONLY_BOARDING, BRIEF, NOT_A_SEAT = "only_boarding", "brief", "not_a_seat"
 """How a track stands to the seats; see `seat_tracks`."""
@@ -77,10 +78,11 @@ def seat_tracks(
         settings: how sure a seat must be.
 
     Returns:
-        track_id, seat, row (null without a seat), standing, sure (probability of the likeliest place;
-        null where none was asked for). Standing is `seated`; `unsure`: no place has nearly all of the
-        weight; `elsewhere`: sure to be at no known place; `not_a_seat`: at a place whose people do
-        not ride; `only_boarding`, `brief`: by when it is seen it tells nothing, or no rider.
+        track_id, seat, row (null without a seat), standing, sure (probability of the likeliest
+        place; null where none was asked for). Standing is `seated`; `unsure`: no place has nearly
+        all of the weight; `elsewhere`: sure to be at no known place; `not_a_seat`: at a place whose
+        people do not ride; `only_boarding`, `brief`: by when it is seen it tells nothing, or no
+        rider.
     """
     known = with_stay(places)
     asked = known.filter(~pl.col("brief") & ~pl.col("only_boarding").fill_null(False))

@@ -1,20 +1,21 @@
 """Whether a camera has changed: bumped, a dirty lens, a new exposure; and since which video.
 
-Two questions are asked of each video. Is it **unlike** all others by itself? That is a word to whoever
-looks, for a night ride is unlike too, and stops nothing. And have the last few videos **changed**, that
-is, lie higher or lower than those before as chance does not order them? That begins a new version of the
-camera's model, from the first video after the change.
+Two questions are asked of each video. Is it **unlike** all others by itself? That is a word to
+whoever looks, for a night ride is unlike too, and stops nothing. And have the last few videos
+**changed**, that is, lie higher or lower than those before as chance does not order them? That
+begins a new version of the camera's model, from the first video after the change.
 
-**The rate of false alarms is designed, not chosen.** `camera.videos_per_false_alarm` allows one in so
-many videos; half of that is for `unlike`, shared evenly among all figures, half for changes, shared among
-their kinds and the windows that are looked at (Bonferroni). A change is told by ranks, which asks
-nothing of how a figure is distributed (`core.camera.rank_test`); where successive videos resemble each
-other, as light follows the day, blocks of them count as one. `unlike` takes normal values: it is told by
-Student's t around median and Qn. How many faces there are and how well they are seen depends on who rides,
-so these make a video unlike, and change no camera.
+**The rate of false alarms is designed, not chosen.** `camera.videos_per_false_alarm` allows one in
+so many videos; half of that is for `unlike`, shared evenly among all figures, half for changes,
+shared among their kinds and the windows that are looked at (Bonferroni). A change is told by ranks,
+which asks nothing of how a figure is distributed (`core.camera.rank_test`); where successive videos
+resemble each other, as light follows the day, blocks of them count as one. `unlike` takes normal
+values: it is told by Student's t around median and Qn. How many faces there are and how well they
+are seen depends on who rides, so these make a video unlike, and change no camera.
 
-What belongs here: what is watched, and the verdict on the last of a row of videos. What does not: how
-the figures are measured (`core.camera.figures`, `seats`, `pose_zero`), and versions (`versions`).
+What belongs here: what is watched, and the verdict on the last of a row of videos. What does not:
+how the figures are measured (`core.camera.figures`, `seats`, `pose_zero`), and versions
+(`versions`).
 """
 
 from __future__ import annotations
@@ -44,16 +45,18 @@ Figures = Mapping[str, float | None]
 
 BUMPED, LENS, EXPOSURE = CHANGES = ("bumped", "lens", "exposure")
 WINDOWS: Final = (5, 10, 20, 40, 80)
-"""Last videos, or blocks, that are held against those before: a gross change is told by few, a slight
-one by many."""
+"""Last videos, or blocks, that are held against those before: a gross change is told by few, a
+slight one by many."""
 UNLIKE_MIN, UNLIKE_MAX = 10, 100
-"""Videos before one that are needed for it to be unlike, and of which the last so many count: with fewer
-a normal value is as likely to be far off as any, with more nothing is gained."""
+"""Videos before one that are needed for it to be unlike, and of which the last so many count: with
+fewer a normal value is as likely to be far off as any, with more nothing is gained."""
 FREEDOM_LESS: Final = 4.0
-"""What Qn's degrees of freedom lack of its efficiency times the number of values. By simulation of 20,000
-normal samples each of 8 to 100 values: then a value is never told more often than it is said to be."""
+"""What Qn's degrees of freedom lack of its efficiency times the number of values. By simulation of
+20,000 normal samples each of 8 to 100 values: then a value is never told more often than it is said
+to be."""
 LIGHT_MAX: Final = 100
-"""Videos by which the part of the light in the sharpness is known; its cost grows with their square."""
+"""Videos by which the part of the light in the sharpness is known; its cost grows with their
+square."""
 
 
 class Watched(NamedTuple):
@@ -63,17 +66,23 @@ class Watched(NamedTuple):
         kind: of the change that it tells; None: it tells none.
         words: what it is, in a sentence.
         scale: on which its spread hardly depends on its level.
+        back: from that scale.
         least: on that scale, a difference that means nothing; a spread is at least as large.
     """
 
     kind: str | None
     words: str
     scale: Callable[[Floats], Floats]
+    back: Callable[[Floats], Floats]
     least: float
 
 
 def _plain(values: Floats) -> Floats:
     return values
+
+
+def _to_share(values: Floats) -> Floats:
+    return np.sin(np.clip(values, 0.0, np.pi / 2)) ** 2
 
 
 def _of_share(values: Floats) -> Floats:
@@ -83,20 +92,25 @@ def _of_share(values: Floats) -> Floats:
 
 WATCHED: Final[Mapping[str, Watched]] = MappingProxyType(
     {
-        "x": Watched(BUMPED, "place of the riders across, in picture heights", _plain, 0.01),
-        "y": Watched(BUMPED, "place of the riders down, in picture heights", _plain, 0.01),
-        "log_size": Watched(BUMPED, "size of the riders' faces (logarithm)", _plain, 0.05),
-        "yaw": Watched(BUMPED, "yaw at which riders look ahead, in degrees", _plain, 1.0),
-        "pitch": Watched(BUMPED, "pitch at which riders look ahead, in degrees", _plain, 1.0),
-        "luma": Watched(EXPOSURE, "median luma", np.log1p, 0.1),
-        "sharpness": Watched(LENS, "sharpness at the same light", np.log1p, 0.1),
-        "faces_per_frame": Watched(None, "faces per frame", np.sqrt, 0.1),
-        "detector_score": Watched(None, "mean detector score", _of_share, 0.05),
-        "usable_share": Watched(None, "share of usable faces", _of_share, 0.05),
+        "x": Watched(
+            BUMPED, "place of the riders across, in picture heights", _plain, _plain, 0.01
+        ),
+        "y": Watched(BUMPED, "place of the riders down, in picture heights", _plain, _plain, 0.01),
+        "log_size": Watched(BUMPED, "size of the riders' faces (logarithm)", _plain, _plain, 0.05),
+        "yaw": Watched(BUMPED, "yaw at which riders look ahead, in degrees", _plain, _plain, 1.0),
+        "pitch": Watched(
+            BUMPED, "pitch at which riders look ahead, in degrees", _plain, _plain, 1.0
+        ),
+        "luma": Watched(EXPOSURE, "median luma", np.log1p, np.expm1, 0.1),
+        "sharpness": Watched(LENS, "sharpness at the same light", np.log1p, np.expm1, 0.1),
+        "faces_per_frame": Watched(None, "faces per frame", np.sqrt, np.square, 0.1),
+        "detector_score": Watched(None, "mean detector score", _of_share, _to_share, 0.05),
+        "usable_share": Watched(None, "share of usable faces", _of_share, _to_share, 0.05),
     }
 )
-"""All that is watched. Differences that mean nothing: a hundredth of the picture's height is a tenth of
-a face; a degree is below what a pose estimate repeats to; a tenth is a tenth of the light."""
+"""All that is watched. Differences that mean nothing: a hundredth of the picture's height is a
+tenth of a face; a degree is below what a pose estimate repeats to; a tenth is a tenth of the
+light."""
 
 
 @dataclass(frozen=True)
@@ -214,23 +228,39 @@ def _at_the_same_light(sharpness: Floats, luma: Floats, settings: CameraSettings
     if len(first) < settings.videos_min:
         return left
     low, high = luma[first].min(), luma[first].max()
-    slope = theilslopes(sharpness[first], luma[first]).slope if high > low else 0.0
+    slope = float(np.asarray(theilslopes(sharpness[first], luma[first]))[0]) if high > low else 0.0
     same = both[(luma[both] >= low) & (luma[both] <= high)]
     left[same] = sharpness[same] - slope * luma[same]
     return left
+
+
+def usual_range(past: Floats, least: float, rarely: float) -> tuple[float, float, float] | None:
+    """Middle of some values, and between what a next one lies, were they normal.
+
+    Args:
+        past: (N,) on a scale on which their spread hardly depends on their level; NaN is passed
+        over.
+        least: their standard deviation is at least so large.
+        rarely: share of next values that lie outside.
+
+    Returns:
+        (middle, low, high); None for fewer than `UNLIKE_MIN` values.
+    """
+    known = past[~np.isnan(past)][-UNLIKE_MAX:]
+    n = len(known)
+    if n < UNLIKE_MIN:
+        return None
+    middle, spread = float(np.median(known)), max(qn_scale(known), least)
+    limit = student.isf(rarely / 2, QN_EFFICIENCY * n - FREEDOM_LESS) * np.sqrt(1 + np.pi / 2 / n)
+    return middle, middle - float(limit) * spread, middle + float(limit) * spread
 
 
 def _is_unlike(column: Floats, least: float, budget: float) -> bool:
     """Whether the last value is too far from those before, were they normal."""
     if not len(column) or np.isnan(column[-1]):
         return False
-    past = column[:-1][~np.isnan(column[:-1])][-UNLIKE_MAX:]
-    n = len(past)
-    if n < UNLIKE_MIN:
-        return False
-    spread = max(qn_scale(past), least)
-    limit = student.isf(budget / 2, QN_EFFICIENCY * n - FREEDOM_LESS) * np.sqrt(1 + np.pi / 2 / n)
-    return bool(abs(column[-1] - np.median(past)) > limit * spread)
+    usual = usual_range(column[:-1], least, budget)
+    return usual is not None and not usual[1] <= column[-1] <= usual[2]
 
 
 def _changed(

@@ -99,11 +99,7 @@ def with_own_level(
     enough = ahead.sum().over("person_id") >= settings.neutral_min_faces
     own = pl.col("pitch_raw").filter(ahead).median().over("person_id")
     limit = settings.own_level_max
-    level = (
-        pl.when(enough)
-        .then(own.clip(usual - limit, usual + limit))
-        .otherwise(usual)
-    )
+    level = pl.when(enough).then(own.clip(usual - limit, usual + limit)).otherwise(usual)
     return faces.with_columns(
         pitch_level=pl.when(pl.col("pitch_raw").is_not_null()).then(level).cast(pl.Float32)
     ).with_columns(pitch=pl.coalesce(pl.col("pitch_raw") - pl.col("pitch_level"), "pitch"))

@@ -6,10 +6,10 @@ frame with the first rider, so a fragment or a later passer-by), `never_clear` (
 faces passes the loose gate: what a detector took for a face in blur and shade).
 
 Where the seats of the camera are known they come first: whoever sits in the front row that is taken
-rides, however small, and two in two seats are two people. Then there are `row_behind` (seated farther
-back), `boarding_only` (seen while the car boards and never else: staff, the queue) and `no_seat` (where
-people are seen in many videos, and do not ride). Who is in no known seat is judged as without seats, if a
-rider's place is left.
+rides, however small, and two in two seats are two people. Then there are `row_behind` (seated
+farther back), `boarding_only` (seen while the car boards and never else: staff, the queue) and
+`no_seat` (where people are seen in many videos, and do not ride). Who is in no known seat is judged
+as without seats, if a rider's place is left.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def choose_riders(
     clear_faces: dict[int, int] | None = None,
     seating: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Adds `person_id`, `seat`, `row` and `reason` to the scored tracks; see the module for reasons.
+    """Adds `person_id`, `seat`, `row` and `reason` to the scored tracks; see the module.
 
     Args:
         scored: result of `score_tracks`.
@@ -160,7 +160,7 @@ def choose_riders(
 
 
 def _with_seats(scored: pl.DataFrame, seating: pl.DataFrame | None) -> pl.DataFrame:
-    """The tracks with `seat`, `row` and `standing`; all null where nobody of the video is seated."""
+    """The tracks with `seat`, `row` and `standing`; all null where nobody is seated."""
     unknown = scored.select("track_id").with_columns(
         seat=pl.lit(None, dtype=pl.Int64),
         row=pl.lit(None, dtype=pl.Int64),
@@ -197,14 +197,17 @@ def _reason(
         return NO_RIDERS[track["standing"]]
     if track["row"] is not None and not track["ahead"]:
         return "row_behind"
-    if not riders:
-        return "rider"
     if len(riders) >= settings.max_riders:
         return "bystander"
-    own_seat = track["seat"] is not None and riders[0]["seat"] is not None
-    if own_seat and track["seat"] not in {rider["seat"] for rider in riders}:
+    if not riders or _in_another_seat(track, riders):
         return "rider"
     return _beside_the_first(track, riders, frames_of_track, settings)
+
+
+def _in_another_seat(track: dict[str, Any], riders: list[dict[str, Any]]) -> bool:
+    """Whether the track is surely another person than the riders by where it sits."""
+    taken = {rider["seat"] for rider in riders}
+    return track["seat"] is not None and None not in taken and track["seat"] not in taken
 
 
 def _beside_the_first(
@@ -213,7 +216,7 @@ def _beside_the_first(
     frames_of_track: dict[int, set[int]],
     settings: RiderSettings,
 ) -> str:
-    """Without seats that tell: a second rider is as near as the first, and seen together with them."""
+    """A second rider without a seat is as near as the first, and seen together with them."""
     if track["size_score"] < settings.min_size_ratio:
         return "too_small"
     shared = frames_of_track[int(track["track_id"])] & frames_of_track[int(riders[0]["track_id"])]

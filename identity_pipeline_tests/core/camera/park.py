@@ -62,7 +62,9 @@ class Park:
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng([self.seed, 5])
 
-    def seen(self, x: float, height_cm: float, z: float, face_m: float) -> tuple[float, float, float]:
+    def seen(
+        self, x: float, height_cm: float, z: float, face_m: float
+    ) -> tuple[float, float, float]:
         """Where a face is and how large, in picture heights."""
         turn = np.radians(self.turned)
         right, ahead = x - self.aside, z
