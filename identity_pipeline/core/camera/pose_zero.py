@@ -16,6 +16,7 @@ What belongs here: votes, and what they come to. What does not: which faces are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from identity_pipeline.core.camera.rank_test import alike
 from identity_pipeline.core.camera.robust import mode, modes, shorth_scale
 from identity_pipeline.core.camera.symmetry import symmetric_faces
 from identity_pipeline.core.evaluation.intervals import percentiles, resamples
@@ -35,7 +37,10 @@ BANDWIDTH_MIN: Final = 2.0
 what lies nearer is one place."""
 DIGITS: Final = 2
 """Of an angle in degrees, so that the last bits of a product of matrices change no table."""
-TOO_FEW, DISAGREE = "too_few_videos", "riders_disagree"
+TOO_FEW, DISAGREE, RESTLESS = "too_few_videos", "riders_disagree", "camera_moves"
+RESTLESS_BY_CHANCE: Final = 0.01
+"""Share of cameras that stay where they are and are taken for restless until their videos have
+doubled."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ class AxisZero:
         value: degrees; None where it does not hold.
         low: of its 95 % interval; None where nothing was measured.
         high: of its 95 % interval.
-        reason: why it does not hold: `TOO_FEW` or `DISAGREE`; None where it holds.
+        reason: why it does not hold: `TOO_FEW`, `DISAGREE` (the interval is too wide) or `RESTLESS`
+            (riders of successive videos agree, those of others do not); None where it holds.
     """
 
     value: float | None
@@ -83,20 +89,23 @@ def votes_of(
     return pl.DataFrame(rows, schema=TABLES["camera_votes"]).sort("person_id", "pose_source")
 
 
-def pose_zeros(votes: pl.DataFrame, settings: CameraSettings) -> pl.DataFrame:
+def pose_zeros(votes: pl.DataFrame, order: Sequence[str], settings: CameraSettings) -> pl.DataFrame:
     """The zero of the camera, and of each of its seats: the table `camera_pose_zero`.
 
     Only votes of the commonest `pose_source` count: another one has a zero of its own.
 
     Args:
         votes: `camera_votes` of all videos with `video_id` and `seat`, which may be null.
+        order: the videos as they were filmed.
         settings: how many videos, and how sure.
 
     Returns:
         One row of the camera (`seat` null) and one per seat, also where no zero holds.
     """
     source = _commonest(votes["pose_source"])
+    place = pl.col("video_id").replace_strict({v: k for k, v in enumerate(order)})
     known = votes.filter(pl.col("pose_source") == source) if source else votes.clear()
+    known = known.sort(place, "person_id")
     rows = [_row(None, source, known, settings)]
     for seat in sorted(known["seat"].drop_nulls().unique()):
         rows.append(_row(int(seat), source, known.filter(pl.col("seat") == seat), settings))
@@ -138,14 +147,18 @@ def axis_zero(
     """The mode of the riders' angles, with an interval by video.
 
     Args:
-        videos: (N,) of each vote.
+        videos: (N,) of each vote, as they were filmed.
         angles: (N,) degrees.
         settings: with fewer videos, or a wider interval, there is none.
     """
-    names, codes = np.unique(np.asarray(videos, dtype=str), return_inverse=True)
+    names = list(dict.fromkeys(videos))
+    codes = np.array([names.index(video) for video in videos], dtype=np.int64)
     if len(names) < settings.videos_min:
         return AxisZero(None, None, None, TOO_FEW)
     values = np.asarray(angles, dtype=np.float64)
+    means = np.bincount(codes, weights=values) / np.bincount(codes)
+    if alike(means[:, None], RESTLESS_BY_CHANCE):
+        return AxisZero(None, None, None, RESTLESS)
     bandwidth = max(BANDWIDTH_MIN, shorth_scale(values))
     counts = np.vstack([np.ones(len(names), dtype=np.int64), resamples(len(names))])
     found = modes(values, counts[:, codes], bandwidth)

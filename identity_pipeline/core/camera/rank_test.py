@@ -145,7 +145,7 @@ def block_length(rows: Floats) -> int:
         where no length is long enough.
     """
     length = 1
-    while len(rows) // length >= 8 and _alike(blocks(rows, length)):
+    while len(rows) // length >= 8 and alike(blocks(rows, length), ALIKE_BY_CHANCE):
         length *= 2
     return length
 
@@ -160,14 +160,18 @@ def blocks(rows: Floats, length: int) -> Floats:
     return np.where(nothing, np.nan, np.nanmedian(np.where(nothing[:, None], 0.0, parts), axis=1))
 
 
-def _alike(rows: Floats) -> bool:
+def alike(rows: Floats, by_chance: float) -> bool:
     """Whether successive values of one of the figures resemble each other.
 
     Their rank correlation is normal, with variance 1 / N (Wald and Wolfowitz 1943).
+
+    Args:
+        rows: (N, D) in the order of the videos.
+        by_chance: share of series of independent rows that are taken for alike.
     """
     scores = _scores(rows)
     spread = (scores**2).sum(axis=0)
     together = (scores[:-1] * scores[1:]).sum(axis=0)
     known = (~np.isnan(rows)).sum(axis=0)
     correlation = np.where(spread > 0, together / np.where(spread > 0, spread, 1.0), 0.0)
-    return bool((norm.sf(correlation * np.sqrt(known)) * rows.shape[1] < ALIKE_BY_CHANCE).any())
+    return bool((norm.sf(correlation * np.sqrt(known)) * rows.shape[1] < by_chance).any())

@@ -15,6 +15,7 @@ video sits where (`core.camera.seating`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
@@ -24,6 +25,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from identity_pipeline.core.camera.mixture import ELSEWHERE_POINTS, Mixture, fit, shares
+from identity_pipeline.core.camera.rank_test import alike
 from identity_pipeline.core.evaluation.intervals import wilson
 from identity_pipeline.settings import CameraSettings
 from identity_pipeline.tables import TABLES
@@ -50,6 +52,11 @@ HALF: Final = 0.5
 videos: where passers-by are in fewer is no place."""
 
 
+WIDEST: Final = 2.0
+"""Times the expected spread: two heads side by side are one seat and a half of it apart."""
+RESTLESS_BY_CHANCE: Final = 0.01
+"""Share of cameras that stay where they are and are taken for restless until their videos have
+doubled."""
 BRIEF_TENTHS: Final = 2
 """A stretch of a tenth of a video, the least that a rider is seen for (`riders.min_presence`),
 touches at most so many of its tenths: who is seen in no more may have been there for as little."""
@@ -143,17 +150,21 @@ def density_anywhere(aspect: float) -> float:
     return float(1 / (aspect * (high - low)))
 
 
-def find_seats(places: pl.DataFrame, aspect: float, settings: CameraSettings) -> pl.DataFrame:
+def find_seats(
+    places: pl.DataFrame, order: Sequence[str], aspect: float, settings: CameraSettings
+) -> pl.DataFrame:
     """The table `camera_seats` of a camera.
 
     Args:
         places: `camera_places` of all videos of the model, with `video_id`.
+        order: the videos as they were filmed.
         aspect: width of the picture over its height.
         settings: how many places, and how often one must be filled.
 
     Returns:
-        A row per part of the mixture, the last one of what may be anywhere; no rows for too few
-        videos.
+        A row per part of the mixture, the last one of what may be anywhere. No rows for too few
+        videos, and for a camera that moves: people are off the places alike in successive
+        videos, or all over the picture.
     """
     videos = places["video_id"].n_unique()
     if videos < settings.videos_min:
@@ -167,7 +178,28 @@ def find_seats(places: pl.DataFrame, aspect: float, settings: CameraSettings) ->
     owner[stay] = shares(sitting, at[stay]).argmax(axis=1)
     owner[~stay] = shares(passing, at[~stay]).argmax(axis=1) + sitting.parts + 1
     heaps = Heaps(known, owner, sitting, passing)
+    if not sitting.parts or _too_wide(sitting) or _moves(heaps, order):
+        return pl.DataFrame(schema=TABLES["camera_seats"])
     return _table(heaps, _one_holds_one(heaps), videos)
+
+
+def _too_wide(sitting: Mixture) -> bool:
+    """Whether heaps are wider than people of one seat make them."""
+    spread = np.sqrt(np.diagonal(sitting.covariances, axis1=1, axis2=2)) / face_units(sitting.means)
+    return bool((spread > WIDEST * np.array(EXPECTED_SPREAD)).any())
+
+
+def _moves(heaps: Heaps, order: Sequence[str]) -> bool:
+    """Whether people of successive videos are off their places alike: then the camera moves."""
+    sits = heaps.owner < heaps.sitting.parts
+    at = features(heaps.places)[sits]
+    off = pl.DataFrame(at - heaps.sitting.means[heaps.owner[sits]], schema=["x", "y", "s"])
+    told = off.with_columns(video_id=heaps.places["video_id"].filter(pl.Series(sits)))
+    medians = told.group_by("video_id").median()
+    films = pl.DataFrame({"video_id": list(order)}).join(
+        medians, on="video_id", maintain_order="left"
+    )
+    return alike(films.select("x", "y", "s").to_numpy(), RESTLESS_BY_CHANCE)
 
 
 def _heaps(

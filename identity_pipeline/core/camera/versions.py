@@ -139,8 +139,9 @@ def add(version: Version, sighting: Sighting, settings: CameraSettings) -> Verdi
     version.videos.append(sighting)
     still = version.standing_still
     if version.seats is None and len(still) >= settings.videos_min:
-        first = with_names(still[: settings.videos_min], "places")
-        version.seats = find_seats(first, sighting.aspect, settings)
+        first = still[: settings.videos_min]
+        order = [each.video_id for each in first]
+        version.seats = find_seats(with_names(first, "places"), order, sighting.aspect, settings)
         version.told = [figures_in(each, version.seats) for each in version.videos]
     else:
         version.told.append(figures_in(sighting, version.seats))

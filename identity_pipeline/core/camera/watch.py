@@ -303,8 +303,13 @@ def _least_chance(
         if len(before) < settings.videos_min:
             break
         after = told[-window:]
-        with np.errstate(invalid="ignore"):
-            apart = np.abs(np.nanmedian(after, axis=0) - np.nanmedian(before, axis=0))
+        apart = np.abs(_medians(after) - _medians(before))
         if (apart >= least).any():
             found.append((chance_of(window, np.vstack([before, after])), window))
     return min(found, default=None)
+
+
+def _medians(rows: Floats) -> Floats:
+    """(D,); NaN of a figure that was never measured."""
+    known = [column[~np.isnan(column)] for column in rows.T]
+    return np.array([np.median(own) if len(own) else np.nan for own in known])
