@@ -10,7 +10,7 @@ What belongs here: a video against known seats. What does not: how seats become 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Final
 
@@ -128,43 +128,55 @@ def _marginals(
     asked: pl.DataFrame, mixture: Mixture, owners: Sequence[int]
 ) -> dict[int, dict[int, float]]:
     """How probably each track is at each place, over all ways to seat them together."""
-    if not asked.height:
-        return {}
     tracks = asked["track_id"].to_list()
-    index = {track: k for k, track in enumerate(tracks)}
-    beside = [{index[o] for o in others if o in index} for others in asked["beside"].to_list()]
-    alone = [_by_place(row, owners) for row in shares(mixture, features(asked))]
-    options = [[p for p, share in own.items() if share >= HARDLY] for own in alone]
-    if prod(len(own) for own in options) > WAYS_MAX:
+    likely = [_by_place(row, owners) for row in shares(mixture, features(asked))]
+    if prod(len(own) for own in likely) > WAYS_MAX:
         return {track: {NOWHERE: 0.0} for track in tracks}
-    totals = [dict.fromkeys(own, 0.0) for own in options]
-    chosen: list[int] = []
+    totals = [dict.fromkeys(own, 0.0) for own in likely]
+    for places, weight in _ways(likely, _before(tracks, asked["beside"].to_list())):
+        for own, place in zip(totals, places, strict=True):
+            own[place] += weight
+    return {track: _normalised(own) for track, own in zip(tracks, totals, strict=True)}
 
-    def weigh(weight: float) -> None:
-        track = len(chosen)
-        if track == len(tracks):
-            for own, place in zip(totals, chosen, strict=True):
-                own[place] += weight
-            return
-        for place in options[track]:
-            taken = {chosen[other] for other in beside[track] if other < track}
-            if place != NOWHERE and place in taken:
-                continue
-            chosen.append(place)
-            weigh(weight * alone[track][place])
-            chosen.pop()
 
-    weigh(1.0)
-    whole = sum(totals[0].values())
-    return {
-        track: {place: share / whole for place, share in own.items()} if whole else {NOWHERE: 0.0}
-        for track, own in zip(tracks, totals, strict=True)
-    }
+def _before(tracks: Sequence[int], beside: Sequence[Sequence[int]]) -> list[list[int]]:
+    """For each track those before it that are seen in one of its frames, by their number."""
+    index = {track: k for k, track in enumerate(tracks)}
+    return [
+        [index[other] for other in others if index.get(other, k) < k]
+        for k, others in enumerate(beside)
+    ]
+
+
+def _ways(
+    likely: Sequence[Mapping[int, float]], before: Sequence[Sequence[int]]
+) -> Iterator[tuple[tuple[int, ...], float]]:
+    """Every way to seat the tracks in which no two of one frame share a place, and its weight.
+
+    Args:
+        likely: for each track its places, and how probable each is by itself.
+        before: for each track those before it that are seen in one of its frames.
+    """
+    begun: list[tuple[tuple[int, ...], float]] = [((), 1.0)]
+    for own, others in zip(likely, before, strict=True):
+        begun = [
+            ((*places, place), weight * share)
+            for places, weight in begun
+            for place, share in own.items()
+            if place == NOWHERE or all(places[other] != place for other in others)
+        ]
+    yield from begun
+
+
+def _normalised(own: Mapping[int, float]) -> dict[int, float]:
+    """Shares of the whole; in doubt where no way is possible."""
+    whole = sum(own.values())
+    return {place: share / whole for place, share in own.items()} if whole else {NOWHERE: 0.0}
 
 
 def _by_place(of_parts: Floats, owners: Sequence[int]) -> dict[int, float]:
-    """Summed over the parts of each place."""
+    """Summed over the parts of each place, of the places that are likely at all."""
     found = dict.fromkeys([*owners, NOWHERE], 0.0)
     for place, share in zip([*owners, NOWHERE], of_parts, strict=True):
         found[place] += float(share)
-    return found
+    return {p: share for p, share in found.items() if share >= HARDLY or p == NOWHERE}

@@ -255,34 +255,42 @@ def _one_column(mixture: Mixture, i: int, j: int) -> bool:
 
 def _table(heaps: Heaps, group: list[int], videos: int) -> pl.DataFrame:
     """The rows: seats from the front row to the back and from left to right, then other places."""
-    found = [
-        _place(heaps, [k for k, o in enumerate(group) if o == g], SEAT) for g in sorted(set(group))
-    ]
-    first = heaps.sitting.parts + 1
-    found += [_place(heaps, [first + k], PASSING) for k in range(heaps.passing.parts)]
-    row_of = _rows([each.middle[2] if each.kind == SEAT else None for each in found])
-    nearest = max((each.middle[2] for each in found if each.kind == SEAT), default=0.0)
-    order = sorted(
-        range(len(found)), key=lambda n: (found[n].kind != SEAT, row_of[n] or 0, found[n].middle[0])
-    )
-    rows = []
-    for number, n in enumerate(order):
-        place = found[n]
-        low, high = wilson(place.videos, videos) or (None, None)
-        about = {
-            "place": number,
-            "kind": place.kind,
-            "row": row_of[n],
-            "depth": float(np.exp(nearest - place.middle[2])) if place.kind == SEAT else None,
-            "videos": place.videos,
-            "of_videos": videos,
-            "filled_low": low,
-            "filled_high": high,
-        }
+    found = _places(heaps, group)
+    seats = [each for each in found if each.kind == SEAT]
+    row_of = dict(zip(map(id, seats), _rows([each.middle[2] for each in seats]), strict=True))
+    nearest = max((each.middle[2] for each in seats), default=0.0)
+    found.sort(key=lambda each: (each.kind != SEAT, row_of.get(id(each), 0), each.middle[0]))
+    rows: list[dict[str, object]] = []
+    for number, place in enumerate(found):
+        row = row_of.get(id(place))
+        depth = None if row is None else float(np.exp(nearest - place.middle[2]))
+        about = {"place": number, "row": row, "depth": depth, **_filled(place, videos)}
         rows += [{**about, **_described(heaps, k)} for k in place.parts]
     rest = float(heaps.sitting.weights[-1])
     rows.append({"kind": ELSEWHERE, "weight": rest, "of_videos": videos})
     return pl.DataFrame(rows, schema=TABLES["camera_seats"])
+
+
+def _places(heaps: Heaps, group: list[int]) -> list[Place]:
+    """All places: those of people who stay, then those of others."""
+    parts_of = [[k for k, o in enumerate(group) if o == g] for g in sorted(set(group))]
+    first = heaps.sitting.parts + 1
+    return [
+        *(_place(heaps, parts, SEAT) for parts in parts_of),
+        *(_place(heaps, [first + k], PASSING) for k in range(heaps.passing.parts)),
+    ]
+
+
+def _filled(place: Place, videos: int) -> dict[str, object]:
+    """What a place is, and how often somebody is there."""
+    low, high = wilson(place.videos, videos) or (None, None)
+    return {
+        "kind": place.kind,
+        "videos": place.videos,
+        "of_videos": videos,
+        "filled_low": low,
+        "filled_high": high,
+    }
 
 
 def _part(heaps: Heaps, k: int) -> tuple[Mixture, int]:
@@ -323,18 +331,15 @@ def _described(heaps: Heaps, k: int) -> dict[str, object]:
     }
 
 
-def _rows(sizes: list[float | None]) -> list[int | None]:
+def _rows(sizes: Sequence[float]) -> list[int]:
     """The row of each seat, by where the sizes jump, from the largest to the smallest.
 
     Args:
-        sizes: logarithms; None of what is no seat.
+        sizes: logarithms.
     """
-    seats = [n for n, size in enumerate(sizes) if size is not None]
-    ordered = sorted(seats, key=lambda n: -(sizes[n] or 0.0))
-    found: list[int | None] = [None] * len(sizes)
-    row = 0
-    for before, n in zip([None, *ordered], ordered, strict=False):
-        if before is not None and (sizes[before] or 0.0) - (sizes[n] or 0.0) > np.log(ROW_RATIO):
-            row += 1
-        found[n] = row
-    return found
+    values = np.asarray(sizes, dtype=np.float64)
+    ordered = np.argsort(-values, kind="stable")
+    jumps = -np.diff(values[ordered], prepend=values[ordered][:1])
+    found = np.empty(len(values), dtype=np.int64)
+    found[ordered] = np.cumsum(jumps > np.log(ROW_RATIO))
+    return found.tolist()

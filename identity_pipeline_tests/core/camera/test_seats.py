@@ -258,8 +258,9 @@ def test_where_a_track_is_and_when() -> None:
     )
     faces = [
         dict.fromkeys(TABLES["face_detections"], 0.5)
-        | {"face_id": f"{frame:06d}-{track}", "frame_idx": frame, "track_id": track,
-           "tracklet_id": 0, "timestamp_ms": frame * 100.0, "x1": 320.0, "x2": 400.0, "y1": 180.0, "y2": 260.0}
+        | {"face_id": f"{frame:06d}-{track}", "frame_idx": frame,
+           "track_id": track, "tracklet_id": 0, "timestamp_ms": frame * 100.0,
+           "x1": 320.0, "x2": 400.0, "y1": 180.0, "y2": 260.0}
         for track, seen in ((4, range(100)), (9, range(15)), (11, range(40, 45)))
         for frame in seen
     ]  # fmt: skip
