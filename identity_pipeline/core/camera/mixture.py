@@ -3,10 +3,12 @@
 Greedy expectation maximisation (Vlassis and Likas 2002): parts are added one by one where the
 points that no part explains lie densest, so that the result depends on no seed. What may be
 anywhere is a part of constant density (Fraley and Raftery 1998). All parts have one covariance,
-each in units of its own, and it is drawn towards an expected one, as if that had been seen on a few
-points more (Fraley and Raftery 2007): a part cannot spread until it holds two heaps. How many parts
-there are says the integrated completed likelihood (Biernacki, Celeux and Govaert 2000): it counts
-heaps, where the likelihood alone would describe one odd heap by several parts.
+each in units of its own. It is drawn towards an expected one, as if that had been seen on a few
+points more (Fraley and Raftery 2007), and its standard deviations stay between the expected ones
+and not much more: of few points a part is not too narrow for the next one, and of many it does not
+spread until it holds two heaps. How many parts there are says the integrated completed likelihood
+(Biernacki, Celeux and Govaert 2000): it counts heaps, where the likelihood alone would describe one
+odd heap by several parts.
 
 What belongs here: the fit. What does not: what the points are (`core.camera.seats`).
 """
@@ -28,6 +30,8 @@ Units = Callable[[Floats], Floats]
 PRIOR_POINTS: Final = 5.0
 """How many points the expected covariance counts as: one per free direction and two, the least with
 which the mean of an inverse Wishart distribution exists in three dimensions."""
+WIDER: Final = 1.5
+"""Times the expected standard deviations that a part may spread."""
 ELSEWHERE_POINTS: Final = 1.0
 """As if so many points more had been seen that belong to no part: among any number of riders the
 next one may be a passer-by."""
@@ -155,10 +159,17 @@ def _maximised(
     for k in range(mixture.parts):
         off = (points - means[k]) / measures[k]
         scatter = scatter + (off * share[:, k, None]).T @ off
-    common = scatter / (counts[:-1].sum() + PRIOR_POINTS)
+    common = _within(scatter / (counts[:-1].sum() + PRIOR_POINTS), expected)
     weights = counts + np.append(np.zeros(mixture.parts), ELSEWHERE_POINTS)
     covariances = _scaled(common, measures)
     return replace(mixture, weights=weights / weights.sum(), means=means, covariances=covariances)
+
+
+def _within(covariance: Floats, expected: Floats) -> Floats:
+    """The covariance with standard deviations from the expected ones to `WIDER` times these."""
+    least, own = np.sqrt(np.diag(expected)), np.sqrt(np.diag(covariance))
+    change = np.clip(own, least, WIDER * least) / own
+    return covariance * np.outer(change, change)
 
 
 def _worth(mixture: Mixture, points: Floats) -> float:

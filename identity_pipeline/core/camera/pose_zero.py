@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from identity_pipeline.core.camera.rank_test import alike
+from identity_pipeline.core.camera.rank_test import restless
 from identity_pipeline.core.camera.robust import mode, modes, shorth_scale
 from identity_pipeline.core.camera.symmetry import symmetric_faces
 from identity_pipeline.core.evaluation.intervals import percentiles, resamples
@@ -42,9 +42,6 @@ who look elsewhere by four spreads hardly move it."""
 DIGITS: Final = 2
 """Of an angle in degrees, so that the last bits of a product of matrices change no table."""
 TOO_FEW, DISAGREE, RESTLESS = "too_few_videos", "riders_disagree", "camera_moves"
-RESTLESS_BY_CHANCE: Final = 0.01
-"""Share of cameras that stay where they are and are taken for restless until their videos have
-doubled."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +158,7 @@ def axis_zero(
         return AxisZero(None, None, None, TOO_FEW)
     values = np.asarray(angles, dtype=np.float64)
     means = np.bincount(codes, weights=values) / np.bincount(codes)
-    if alike(means[:, None], RESTLESS_BY_CHANCE):
+    if restless(means[:, None]):
         return AxisZero(None, None, None, RESTLESS)
     bandwidth = max(BANDWIDTH_MIN, SPREADS * shorth_scale(values))
     counts = np.vstack([np.ones(len(names), dtype=np.int64), resamples(len(names))])

@@ -29,6 +29,9 @@ squared: by 1.5 million random orders of each of 14 sizes (3 and 5 figures, 5 to
 ALIKE_BY_CHANCE: Final = 0.05
 """Share of series of independent rows that are taken for alike: blocks where none are needed cost
 time, not truth."""
+RESTLESS_BY_CHANCE: Final = 0.01
+"""Share of cameras that stay where they are and are taken for restless until their videos have
+doubled."""
 CLIPPED: Final = 4.0
 """Standard deviations beyond which a value counts no more, to say where a change was."""
 AFTER_LEAST: Final = 2
@@ -160,7 +163,16 @@ def blocks(rows: Floats, length: int) -> Floats:
     return np.where(nothing, np.nan, np.nanmedian(np.where(nothing[:, None], 0.0, parts), axis=1))
 
 
-def alike(rows: Floats, by_chance: float) -> bool:
+def restless(rows: Floats) -> bool:
+    """Whether most of what differs between videos differs from day to day: then the camera moves.
+
+    Args:
+        rows: (N, D) in the order of the videos; NaN where a figure was not measured.
+    """
+    return alike(rows, RESTLESS_BY_CHANCE, least=0.5)
+
+
+def alike(rows: Floats, by_chance: float, least: float = 0.0) -> bool:
     """Whether successive values of one of the figures resemble each other.
 
     Their rank correlation is normal, with variance 1 / N (Wald and Wolfowitz 1943).
@@ -168,10 +180,12 @@ def alike(rows: Floats, by_chance: float) -> bool:
     Args:
         rows: (N, D) in the order of the videos.
         by_chance: share of series of independent rows that are taken for alike.
+        least: correlation below which nothing is alike however surely.
     """
     scores = _scores(rows)
     spread = (scores**2).sum(axis=0)
     together = (scores[:-1] * scores[1:]).sum(axis=0)
     known = (~np.isnan(rows)).sum(axis=0)
     correlation = np.where(spread > 0, together / np.where(spread > 0, spread, 1.0), 0.0)
-    return bool((norm.sf(correlation * np.sqrt(known)) * rows.shape[1] < by_chance).any())
+    chance = norm.sf(correlation * np.sqrt(known)) * rows.shape[1]
+    return bool(((chance < by_chance) & (correlation >= least)).any())

@@ -25,7 +25,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from identity_pipeline.core.camera.mixture import ELSEWHERE_POINTS, Mixture, fit, shares
-from identity_pipeline.core.camera.rank_test import alike
+from identity_pipeline.core.camera.rank_test import restless
 from identity_pipeline.core.evaluation.intervals import wilson
 from identity_pipeline.settings import CameraSettings
 from identity_pipeline.tables import TABLES
@@ -52,11 +52,8 @@ HALF: Final = 0.5
 videos: where passers-by are in fewer is no place."""
 
 
-WIDEST: Final = 2.0
-"""Times the expected spread: two heads side by side are one seat and a half of it apart."""
-RESTLESS_BY_CHANCE: Final = 0.01
-"""Share of cameras that stay where they are and are taken for restless until their videos have
-doubled."""
+UNSURE_MAX: Final = 0.2
+"""Share of those who stay that may be at no place surely: where more are, the places are none."""
 BRIEF_TENTHS: Final = 2
 """A stretch of a tenth of a video, the least that a rider is seen for (`riders.min_presence`),
 touches at most so many of its tenths: who is seen in no more may have been there for as little."""
@@ -178,28 +175,37 @@ def find_seats(
     owner[stay] = shares(sitting, at[stay]).argmax(axis=1)
     owner[~stay] = shares(passing, at[~stay]).argmax(axis=1) + sitting.parts + 1
     heaps = Heaps(known, owner, sitting, passing)
-    if not sitting.parts or _too_wide(sitting) or _moves(heaps, order):
+    group = _one_holds_one(heaps)
+    if _unsure(shares(sitting, at[stay]), group, settings) > UNSURE_MAX or _moves(heaps, order):
         return pl.DataFrame(schema=TABLES["camera_seats"])
-    return _table(heaps, _one_holds_one(heaps), videos)
+    return _table(heaps, group, videos)
 
 
-def _too_wide(sitting: Mixture) -> bool:
-    """Whether heaps are wider than people of one seat make them."""
-    spread = np.sqrt(np.diagonal(sitting.covariances, axis1=1, axis2=2)) / face_units(sitting.means)
-    return bool((spread > WIDEST * np.array(EXPECTED_SPREAD)).any())
+def _unsure(share: Floats, group: list[int], settings: CameraSettings) -> float:
+    """How many tracks are at no place surely."""
+    if not len(share) or not group:
+        return 1.0
+    places = np.stack(
+        [share[:, [k for k, o in enumerate(group) if o == g]].sum(axis=1) for g in set(group)]
+    )
+    return float((places.max(axis=0) < settings.seat_sure).mean())
 
 
 def _moves(heaps: Heaps, order: Sequence[str]) -> bool:
-    """Whether people of successive videos are off their places alike: then the camera moves."""
+    """Whether people are off their places, or at some and not at others, alike day by day."""
     sits = heaps.owner < heaps.sitting.parts
+    owner = heaps.owner[sits]
     at = features(heaps.places)[sits]
-    off = pl.DataFrame(at - heaps.sitting.means[heaps.owner[sits]], schema=["x", "y", "s"])
-    told = off.with_columns(video_id=heaps.places["video_id"].filter(pl.Series(sits)))
-    medians = told.group_by("video_id").median()
-    films = pl.DataFrame({"video_id": list(order)}).join(
-        medians, on="video_id", maintain_order="left"
+    off = pl.DataFrame(at - heaps.sitting.means[owner], schema=["x", "y", "s"])
+    told = off.with_columns(
+        video_id=heaps.places["video_id"].filter(pl.Series(sits)),
+        **{f"part{k}": pl.Series(owner == k).cast(pl.Float64) for k in range(heaps.sitting.parts)},
     )
-    return alike(films.select("x", "y", "s").to_numpy(), RESTLESS_BY_CHANCE)
+    films = told.group_by("video_id").agg(pl.col("x", "y", "s").median(), pl.col("^part.*$").max())
+    ordered = pl.DataFrame({"video_id": list(order)}).join(
+        films, on="video_id", how="left", maintain_order="left"
+    )
+    return restless(ordered.drop("video_id").to_numpy())
 
 
 def _heaps(

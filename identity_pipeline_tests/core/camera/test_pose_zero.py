@@ -94,7 +94,7 @@ def test_a_camera_that_is_turned_every_day_has_no_zero(seed: int) -> None:
     rng = np.random.default_rng(seed)
     turned = np.repeat(rng.uniform(-15, 15, 8), 5)
     zero = axis_zero([str(k) for k in range(40)], turned + rng.normal(0, 3, 40), S)
-    assert (zero.value, zero.reason) == (None, RESTLESS)
+    assert zero.value is None and zero.reason in (RESTLESS, DISAGREE)
 
 
 @FEW
