@@ -72,7 +72,7 @@ def like_its_camera(check: VideoCheck) -> dg.AssetCheckResult:
         metadata={
             "camera": whose,
             "videos_before": len(history),
-            "changed_since": len(history) - verdict.changes[0].since if verdict.changes else 0,
+            **{"videos_since_change": len(history) - each.since for each in verdict.changes[:1]},
             **numbers(figures),
         },
     )
