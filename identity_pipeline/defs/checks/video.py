@@ -63,6 +63,9 @@ def like_its_camera(check: VideoCheck) -> dg.AssetCheckResult:
     if verdict.changes:
         noted.begin_at(camera, verdict.changes[0].since)
     told = [one.sentence for one in (*verdict.changes, *verdict.unlike)]
+    since = (
+        {"videos_since_change": len(history) - verdict.changes[0].since} if verdict.changes else {}
+    )
     whose = camera or "the camera without a name"
     few = "" if verdict.compared >= settings.camera.videos_min else "; too few to tell a change"
     return dg.AssetCheckResult(
@@ -72,7 +75,7 @@ def like_its_camera(check: VideoCheck) -> dg.AssetCheckResult:
         metadata={
             "camera": whose,
             "videos_before": len(history),
-            **{"videos_since_change": len(history) - each.since for each in verdict.changes[:1]},
+            **since,
             **numbers(figures),
         },
     )
