@@ -87,6 +87,9 @@ REASONS: Final = {
     "too_small": "Its track is much smaller than the riders: farther from the camera.",
     "bystander": "All seats belong to people who are seen better.",
     "never_beside_rider": "It is never seen together with the first rider.",
+    "row_behind": "It sits behind the row of the riders.",
+    "boarding_only": "It is seen while the car boards and never else: staff, or the queue.",
+    "no_seat": "It is where people are seen in many videos of this camera, and none of them rides.",
     "never_clear": "Hardly one face of its track is clear, so it may be no face at all.",
 }
 

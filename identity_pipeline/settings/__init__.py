@@ -29,6 +29,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as UnreadableVariableError
 
 from identity_pipeline.errors import system_words
+from identity_pipeline.settings.camera import CameraSettings
 from identity_pipeline.settings.consent import ConsentSettings
 from identity_pipeline.settings.datasets import DatasetSettings
 from identity_pipeline.settings.desk import DeskSettings
@@ -57,7 +58,6 @@ from identity_pipeline.settings.measurement import (
 )
 from identity_pipeline.settings.numbers import Numbers, with_numbers
 from identity_pipeline.settings.operation import (
-    DriftSettings,
     IngestSettings,
     PathSettings,
     PhaseSettings,
@@ -81,6 +81,7 @@ __all__ = [
     "SETTINGS_FILE_VARIABLE",
     "BankSettings",
     "BucketSettings",
+    "CameraSettings",
     "CatalogueSettings",
     "ClusterSettings",
     "ConsentSettings",
@@ -88,7 +89,6 @@ __all__ = [
     "CropSettings",
     "DatasetSettings",
     "DeskSettings",
-    "DriftSettings",
     "ExportSettings",
     "HighlightSettings",
     "IndexSettings",
@@ -133,7 +133,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     workers: WorkerSettings = WorkerSettings()
     phases: PhaseSettings = PhaseSettings()
-    drift: DriftSettings = DriftSettings()
+    camera: CameraSettings = CameraSettings()
     retention: RetentionSettings = RetentionSettings()
     consent: ConsentSettings = ConsentSettings()
     video: VideoSettings = VideoSettings()

@@ -140,35 +140,6 @@ class PhaseSettings(Group):
     index: bool = tunable(True, "The vector index.", unit="switch", source="design")
 
 
-class DriftSettings(Group):
-    """When a video looks unlike the last ones of its camera."""
-
-    videos: int = tunable(
-        20, "Videos of the camera to compare with.", unit="videos", source="design", ge=2
-    )
-    videos_min: int = tunable(
-        5,
-        "With fewer, nothing is compared.",
-        unit="videos",
-        source="chosen: the median of fewer says little",
-        ge=2,
-    )
-    deviations: float = tunable(
-        4.0,
-        "How far from their median is unlike, in robust standard deviations (1.4826 MAD).",
-        unit="standard deviations",
-        source="chosen: one false alarm in some 16 000 normal values; heavier tails give more",
-        gt=0,
-    )
-    floor: float = tunable(
-        0.1,
-        "A standard deviation is at least this share of the median.",
-        unit="share",
-        source="chosen: twenty videos that are all alike must not make the next one a drift",
-        gt=0,
-    )
-
-
 def _kept(what: str) -> Any:
     """A setting of how long something is kept."""
     return tunable(

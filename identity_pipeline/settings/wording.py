@@ -24,6 +24,7 @@ PATIENCE = 0.6
 """How like two names must be to be offered for each other, in [0, 1]; difflib's own default."""
 RETIRED: Mapping[str, frozenset[str]] = {
     "models": frozenset({"allow_demo"}),
+    "drift": frozenset({"videos", "videos_min", "deviations", "floor"}),
     "bank": frozenset({"temperature", "top", "anchor_weight_min", "images_max"}),
 }  # fmt: skip
 """Settings of earlier versions that nothing reads any more, by group; a file may hold them."""

@@ -17,7 +17,7 @@ from typing import Final
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.tables import library, photos
+from identity_pipeline.tables import camera, library, photos
 from identity_pipeline.tables.base import (
     BOX,
     COUNT,
@@ -198,8 +198,11 @@ TABLES: Final[dict[str, Table]] = {
             "mean_centre_y_norm": pl.Float32,
             "first_ms": pl.Float64,
             "last_ms": pl.Float64,
+            "seat": pl.Int64,  # of the camera's seats (camera_seats); null: none is known
+            "row": pl.Int64,  # of that seat, from 0 at the front
         },
         "track_id",
+        optional=("seat", "row"),
     ),
     "face_landmarks": Table(
         {
@@ -417,6 +420,7 @@ TABLES: Final[dict[str, Table]] = {
 
 TABLES.update(library.TABLES)
 TABLES.update(photos.TABLES)
+TABLES.update(camera.TABLES)
 
 
 def _without(name: str, *columns: str) -> Schema:

@@ -1,7 +1,7 @@
 """What makes a table trustworthy by itself: keys, ranges, unit vectors; and counts between tables.
 
 What belongs here: faults that no honest computation can give, so that what follows would be
-meaningless. What is merely unusual is `core.video.drift`. Null is "not measured" and never a fault;
+meaningless. What is merely unusual is `core.camera.watch`. Null is "not measured", never a fault;
 NaN and infinity are.
 """
 

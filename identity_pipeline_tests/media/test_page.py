@@ -486,6 +486,7 @@ def test_every_cause_and_kind_of_the_sets_has_words() -> None:
     assert set(wording.KINDS) == set(KINDS)
     ended = set(wording.REASONS) - {"not_the_best_of_its_moment"}
     riders = {"too_short", "too_small", "bystander", "never_beside_rider", "never_clear"}
+    riders |= {"row_behind", "boarding_only", "no_seat"}
     assert ended - riders <= set(wording.LACKING)
 
 

@@ -77,7 +77,9 @@ def turned_yaw(yaw: float, misfit: float) -> float:
     return float(np.copysign((1 - share) * far + share * bent, yaw))
 
 
-def with_own_level(faces: pl.DataFrame, settings: BucketSettings) -> pl.DataFrame:
+def with_own_level(
+    faces: pl.DataFrame, settings: BucketSettings, usual: float = USUAL_LEVEL
+) -> pl.DataFrame:
     """Takes each person's own level off the pitch of faces that a mesh posed.
 
     People with fewer than `neutral_min_faces` faces that look into the camera get the usual level,
@@ -86,6 +88,7 @@ def with_own_level(faces: pl.DataFrame, settings: BucketSettings) -> pl.DataFram
     Args:
         faces: person_id, yaw, and `pitch_raw`, which is null where no mesh posed the face.
         settings: limits.
+        usual: the level about which those of people lie, in degrees.
 
     Returns:
         The faces with `pitch` and `pitch_level`, in degrees; both as they were, or null, where
@@ -96,11 +99,7 @@ def with_own_level(faces: pl.DataFrame, settings: BucketSettings) -> pl.DataFram
     enough = ahead.sum().over("person_id") >= settings.neutral_min_faces
     own = pl.col("pitch_raw").filter(ahead).median().over("person_id")
     limit = settings.own_level_max
-    level = (
-        pl.when(enough)
-        .then(own.clip(USUAL_LEVEL - limit, USUAL_LEVEL + limit))
-        .otherwise(USUAL_LEVEL)
-    )
+    level = pl.when(enough).then(own.clip(usual - limit, usual + limit)).otherwise(usual)
     return faces.with_columns(
         pitch_level=pl.when(pl.col("pitch_raw").is_not_null()).then(level).cast(pl.Float32)
     ).with_columns(pitch=pl.coalesce(pl.col("pitch_raw") - pl.col("pitch_level"), "pitch"))

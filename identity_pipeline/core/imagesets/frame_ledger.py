@@ -5,7 +5,8 @@ is in a saved state, and each sampled frame's faces add up to its `face_count`.
 
 State            Reasons
 ---------------  ------------------------------------------------------------------------------
-not_a_rider      too_short, too_small, bystander, never_beside_rider, never_clear
+not_a_rider      too_short, too_small, bystander, never_beside_rider, never_clear, row_behind,
+                 boarding_only, no_seat
 no_set           no_prototype
 failed_gate      the first failure of the loose gate (score_low, cut_off, blurred, occluded)
 unstable         not_embedded, below_floor, closer_to_rival
@@ -216,6 +217,9 @@ def _not_a_rider(face: Entry, settings: Settings) -> Entry:
         "never_beside_rider": "Its track would have to share "
         f"{riders.min_seen_together} sampled frames with the first rider "
         "(riders.min_seen_together).",
+        "row_behind": "Nobody would have to sit in front of it.",
+        "boarding_only": "Its track would have to be seen after boarding too.",
+        "no_seat": "Its place would have to be a seat of this camera.",
         "never_clear": f"Its track would have to have {riders.min_clear_faces} faces that pass the "
         "loose gate (riders.min_clear_faces).",
     }

@@ -4,9 +4,18 @@ Reasons: `rider`, `too_short` (present in too few sampled frames), `too_small` (
 track), `bystander` (all seats are taken by better tracks), `never_beside_rider` (never in one
 frame with the first rider, so a fragment or a later passer-by), `never_clear` (hardly one of its
 faces passes the loose gate: what a detector took for a face in blur and shade).
+
+Where the seats of the camera are known they come first: whoever sits in the front row that is taken
+rides, however small, and two in two seats are two people. Then there are `row_behind` (seated
+farther back), `boarding_only` (seen while the car boards and never else: staff, the queue) and
+`no_seat` (where people are seen in many videos, and do not ride). Who is in no known seat is judged
+as without seats, if a rider's place is left.
 """
 
 from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any, Final
 
 import polars as pl
 
@@ -99,26 +108,40 @@ def _spanned(tracks: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     return joined.group_by("track_id", maintain_order=True).agg(pl.col("span").sum())
 
 
+SEATED: Final = "seated"
+NO_RIDERS: Final = MappingProxyType({"only_boarding": "boarding_only", "not_a_seat": "no_seat"})
+"""Why who stands so to the seats is no rider; see `core.camera.seating`."""
+
+
 def choose_riders(
     scored: pl.DataFrame,
     frames_of_track: dict[int, set[int]],
     settings: RiderSettings,
     clear_faces: dict[int, int] | None = None,
+    seating: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Adds `person_id` and `reason` to the scored tracks; see the module for the reasons.
+    """Adds `person_id`, `seat`, `row` and `reason` to the scored tracks; see the module.
 
     Args:
         scored: result of `score_tracks`.
         frames_of_track: sampled frames in which each track is seen.
         settings: thresholds.
         clear_faces: how many faces of each track pass the loose gate; None where it is not known.
+        seating: track_id, seat, row, standing: see `core.camera.seating`; None where the seats of
+            the camera are not known.
 
     Returns:
-        The table `riders`. `person_id` counts the riders from left to right.
+        The table `riders`. `person_id` counts the riders from left to right; `seat` and `row` are
+        null where they are not known.
     """
-    best_first = scored.sort(["track_score", "track_id"], descending=[True, False])
+    scored = _with_seats(scored, seating)
+    front = _front_row(scored, settings, clear_faces)
+    ahead = pl.col("row").eq_missing(front) & pl.col("row").is_not_null()
+    best_first = scored.with_columns(ahead=ahead).sort(
+        ["ahead", "track_score", "track_id"], descending=[True, True, False]
+    )
     reasons: dict[int, str] = {}
-    riders: list[dict[str, float]] = []
+    riders: list[dict[str, Any]] = []
     for row in best_first.iter_rows(named=True):
         reason = _reason(row, riders, frames_of_track, settings)
         if reason == "rider" and riders and clear_faces is not None:
@@ -130,24 +153,70 @@ def choose_riders(
     seats = sorted(riders, key=lambda row: (row["mean_centre_x_norm"], row["track_id"]))
     person_of = {row["track_id"]: person for person, row in enumerate(seats)}
     ids = scored["track_id"].to_list()
-    return scored.with_columns(
+    return scored.drop("standing").with_columns(
         person_id=pl.Series([person_of.get(i) for i in ids], dtype=pl.Int64),
         reason=pl.Series([reasons[i] for i in ids], dtype=pl.String),
     )
 
 
+def _with_seats(scored: pl.DataFrame, seating: pl.DataFrame | None) -> pl.DataFrame:
+    """The tracks with `seat`, `row` and `standing`; all null where nobody is seated."""
+    unknown = scored.select("track_id").with_columns(
+        seat=pl.lit(None, dtype=pl.Int64),
+        row=pl.lit(None, dtype=pl.Int64),
+        standing=pl.lit(None, dtype=pl.String),
+    )
+    if seating is None or not (seating["standing"] == SEATED).any():
+        return scored.join(unknown, on="track_id", how="left", maintain_order="left")
+    told = seating.select(unknown.columns)
+    return scored.join(told, on="track_id", how="left", maintain_order="left")
+
+
+def _front_row(
+    scored: pl.DataFrame, settings: RiderSettings, clear_faces: dict[int, int] | None
+) -> int | None:
+    """The first row in which somebody is seen; what a detector took for a face is nobody."""
+    there = scored.filter(pl.col("presence") >= settings.min_presence)
+    rows = [
+        row
+        for track, row in there.select("track_id", "row").drop_nulls().iter_rows()
+        if clear_faces is None or clear_faces.get(track, 0) >= settings.min_clear_faces
+    ]
+    return min(rows, default=None)
+
+
 def _reason(
-    track: dict[str, float],
-    riders: list[dict[str, float]],
+    track: dict[str, Any],
+    riders: list[dict[str, Any]],
     frames_of_track: dict[int, set[int]],
     settings: RiderSettings,
 ) -> str:
     if track["presence"] < settings.min_presence:
         return "too_short"
-    if not riders:
-        return "rider"
+    if track["standing"] in NO_RIDERS:
+        return NO_RIDERS[track["standing"]]
+    if track["row"] is not None and not track["ahead"]:
+        return "row_behind"
     if len(riders) >= settings.max_riders:
         return "bystander"
+    if not riders or _in_another_seat(track, riders):
+        return "rider"
+    return _beside_the_first(track, riders, frames_of_track, settings)
+
+
+def _in_another_seat(track: dict[str, Any], riders: list[dict[str, Any]]) -> bool:
+    """Whether the track is surely another person than the riders by where it sits."""
+    taken = {rider["seat"] for rider in riders}
+    return track["seat"] is not None and None not in taken and track["seat"] not in taken
+
+
+def _beside_the_first(
+    track: dict[str, Any],
+    riders: list[dict[str, Any]],
+    frames_of_track: dict[int, set[int]],
+    settings: RiderSettings,
+) -> str:
+    """A second rider without a seat is as near as the first, and seen together with them."""
     if track["size_score"] < settings.min_size_ratio:
         return "too_small"
     shared = frames_of_track[int(track["track_id"])] & frames_of_track[int(riders[0]["track_id"])]
@@ -162,6 +231,7 @@ def find_riders(
     settings: RiderSettings,
     spans: pl.DataFrame | None = None,
     quality: pl.DataFrame | None = None,
+    seating: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """The table `riders` of one video; see `score_tracks` and `choose_riders`."""
     scored = score_tracks(tracks, detections, sampled_frames, frame_size, settings, spans)
@@ -172,7 +242,7 @@ def find_riders(
     if quality is not None:
         usable = quality.filter("loose").select("face_id").join(tracks, on="face_id")
         clear = dict(usable.group_by("track_id").len().iter_rows())
-    return choose_riders(scored, frames_of_track, settings, clear)
+    return choose_riders(scored, frames_of_track, settings, clear, seating)
 
 
 def rider_faces(tracks: pl.DataFrame, riders: pl.DataFrame) -> pl.DataFrame:

@@ -1,1 +1,1 @@
-"""Frames and whole videos: light and sharpness, drift of a camera, copies of one ride."""
+"""Frames and whole videos: light and sharpness, copies of one ride."""

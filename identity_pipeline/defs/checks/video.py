@@ -9,8 +9,10 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
+from identity_pipeline.core.camera.figures import camera_of, figures_of
+from identity_pipeline.core.camera.normals import FIGURES
+from identity_pipeline.core.camera.watch import WINDOWS, judge
 from identity_pipeline.core.imagesets.frame_ledger import NO_CONSENT, conservation_errors
-from identity_pipeline.core.video import drift
 from identity_pipeline.defs.display.metadata import numbers
 from identity_pipeline.defs.resources.step_checks import VideoCheck, video_check
 from identity_pipeline.storage.video.camera_history import CameraHistory
@@ -46,31 +48,35 @@ def counts_agree(check: VideoCheck) -> dg.AssetCheckResult:
     "frames",
     "face_detections",
     blocking=False,
-    description="Faces, light, detector score and usable share are as in the last videos of the "
-    "camera.",
+    description="The camera sees as it did: light, sharpness at the same light, faces.",
 )
 def like_its_camera(check: VideoCheck) -> dg.AssetCheckResult:
     """A dirty lens or a turned mount is worth a look; the video itself may be fine."""
     settings, path = check.settings, Path(check.inputs["ride_video"]["path"][0])
-    camera = drift.camera_of(path.stem, settings.ingest.camera_pattern)
+    camera = camera_of(path.stem, settings.ingest.camera_pattern)
     seen = check.inputs.of("frames", "face_detections", "face_quality")
-    figures = drift.figures_of(*seen.values())
-    history = CameraHistory(check.store.layout).add(
-        camera, check.inputs.video_id, figures, settings.drift.videos
+    figures = figures_of(*seen.values()).select(FIGURES).row(0, named=True)
+    noted = CameraHistory(check.store.layout)
+    keep = settings.camera.videos_max + WINDOWS[-1]
+    history = noted.add(camera, check.inputs.video_id, figures, keep)
+    verdict = judge([*history, figures], settings.camera)
+    if verdict.changes:
+        noted.begin_at(camera, verdict.changes[0].since)
+    told = [one.sentence for one in (*verdict.changes, *verdict.unlike)]
+    since = (
+        {"videos_since_change": len(history) - verdict.changes[0].since} if verdict.changes else {}
     )
-    compared = drift.compare(figures, history, settings.drift)
-    unlike = [one.sentence for one in compared if one.unlike]
     whose = camera or "the camera without a name"
-    few = "" if any(one.usual is not None for one in compared) else "; too few to compare with"
+    few = "" if verdict.compared >= settings.camera.videos_min else "; too few to tell a change"
     return dg.AssetCheckResult(
-        passed=not unlike,
+        passed=not told,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(unlike) or f"As the last {len(history)} videos of {whose}{few}.",
+        description="; ".join(told) or f"As the last {len(history)} videos of {whose}{few}.",
         metadata={
             "camera": whose,
             "videos_before": len(history),
-            **numbers({one.name: one.value for one in compared}),
-            **numbers({f"usual_{one.name}": one.usual for one in compared}),
+            **since,
+            **numbers(figures),
         },
     )
 

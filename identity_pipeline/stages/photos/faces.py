@@ -264,6 +264,7 @@ def _riders(seen: _Seen, tracks: pl.DataFrame, pictures: pl.DataFrame, read: int
             name: pl.lit(None, pl.Float32)
             for name in ("track_score", "size_score", "centre_score", "length_score")
         },
+        **{name: pl.lit(None, pl.Int64) for name in ("seat", "row")},
     )
     return conform("riders", row)
 

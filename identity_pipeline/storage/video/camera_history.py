@@ -35,7 +35,8 @@ class CameraHistory:
     def add(self, camera: str | None, video_id: str, figures: Figures, keep: int) -> list[Figures]:
         """Notes a video and returns what is known of the others, oldest first.
 
-        A video that was noted before keeps its place.
+        A video that was noted before keeps its place; one of which an earlier version noted other
+        figures is dropped.
 
         Args:
             camera: its name; None for the camera without one.
@@ -47,8 +48,23 @@ class CameraHistory:
         lock = path.with_name(".lock")
         with locks.exclusive(lock, "the list of a camera's videos", f"noting {video_id}", WAIT_S):
             noted = small_files.recall(path, list[tuple[str, dict[str, float | None]]])
-            known: dict[str, Figures] = dict(noted or ())
+            known: dict[str, Figures] = {
+                name: told for name, told in noted or () if told.keys() == figures.keys()
+            }
             others = [known[name] for name in known if name != video_id]
             known[video_id] = dict(figures)
             atomic.write_json(path, list(known.items())[-keep - 1 :])
         return others
+
+    def begin_at(self, camera: str | None, index: int) -> None:
+        """Forgets the videos before one: the camera has changed, and they are of another.
+
+        Args:
+            camera: its name; None for the camera without one.
+            index: of the first video that stays.
+        """
+        path = self._path(camera)
+        lock = path.with_name(".lock")
+        with locks.exclusive(lock, "the list of a camera's videos", "a change", WAIT_S):
+            noted = small_files.recall(path, list[tuple[str, dict[str, float | None]]])
+            atomic.write_json(path, list(noted or ())[index:])

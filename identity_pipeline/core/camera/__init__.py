@@ -1,0 +1,1 @@
+"""What the videos of one camera teach: pose zero, seats, reachable cells, usual values, changes."""

@@ -1,0 +1,117 @@
+"""Which poses, expressions and lights riders of a camera ever show: the table `camera_reach`.
+
+One fixed camera never sees a left profile where nothing is to be seen on the right of the track. So
+what a rider lacks is held against what riders of this camera reach: nobody does, or most do. A
+rider of a video counts once, however often a cell was filled.
+
+What belongs here: cells of a video, their shares over riders, and what they say of a shortfall.
+What does not: bins (`core.faces.buckets`), whose words the cells are.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from identity_pipeline.core.evaluation.intervals import wilson
+from identity_pipeline.core.faces.buckets import (
+    BEYOND,
+    EXPRESSIONS,
+    PITCH_NAMES,
+    UNKNOWN,
+    axis_bins,
+)
+from identity_pipeline.settings import BucketSettings, CameraSettings
+from identity_pipeline.tables import TABLES
+
+POSE: Final = "pose"
+AXES: Final = ("yaw", "pitch", "expression", "lighting")
+LIGHTS: Final = ("dark", "normal", "overexposed")
+CELLS: Final = {"video_id": pl.String, "person_id": pl.Int64, "axis": pl.String, "cell": pl.String}
+"""Columns of what riders reached."""
+
+
+def cells_of(video_id: str, faces: pl.DataFrame) -> pl.DataFrame:
+    """The cells that riders of a video filled, each once.
+
+    Args:
+        video_id: the video.
+        faces: table `face_buckets`, with bins in the person-and-camera frame, of usable faces.
+    """
+    pose = pl.format("yaw{}_pitch{}", "yaw_key", "pitch_key")  # null where one of them is
+    told = faces.select(
+        "person_id", pose.alias(POSE), *(pl.col(f"{axis}_bin").alias(axis) for axis in AXES)
+    )
+    long = told.unpivot(index="person_id", variable_name="axis", value_name="cell").drop_nulls()
+    riders = told.select("person_id", axis=pl.lit(""), cell=pl.lit(""))  # who reached nothing
+    both = pl.concat([long.filter(~pl.col("cell").is_in([BEYOND, UNKNOWN])), riders]).unique()
+    return (
+        both.with_columns(video_id=pl.lit(video_id))
+        .select(pl.col(name).cast(dtype) for name, dtype in CELLS.items())
+        .sort("person_id", "axis", "cell")
+    )
+
+
+def reach(cells: pl.DataFrame, settings: BucketSettings) -> pl.DataFrame:
+    """How many riders reached each cell that there is, also those that nobody reached.
+
+    Args:
+        cells: `cells_of` of all videos of a model.
+        settings: which cells there are.
+    """
+    riders = cells.select("video_id", "person_id").unique().height
+    counted = {
+        (axis, cell): count
+        for axis, cell, count in cells.unique().group_by("axis", "cell").len().iter_rows()
+    }
+    rows = []
+    for axis, cell in _all_cells(settings):
+        count = counted.get((axis, cell), 0)
+        low, high = wilson(count, riders) or (None, None)
+        rows.append((axis, cell, count, riders, low, high))
+    return pl.DataFrame(rows, schema=TABLES["camera_reach"], orient="row")
+
+
+def _all_cells(settings: BucketSettings) -> list[tuple[str, str]]:
+    yaws = axis_bins(settings.yaw_edges)
+    pitches = axis_bins(settings.pitch_edges, PITCH_NAMES)
+    poses = [f"yaw{yaw.key}_pitch{pitch.key}" for pitch in pitches for yaw in yaws]
+    words = {
+        POSE: poses,
+        "yaw": [each.label for each in yaws],
+        "pitch": [each.label for each in pitches],
+        "expression": list(EXPRESSIONS),
+        "lighting": list(LIGHTS),
+    }
+    return [(axis, cell) for axis, own in words.items() for cell in own]
+
+
+def lacking_words(
+    table: pl.DataFrame, axis: str, cell: str, settings: CameraSettings
+) -> str | None:
+    """What it says of a rider that a cell is empty.
+
+    Args:
+        table: `camera_reach`.
+        axis: of the cell.
+        cell: as the table names it.
+        settings: riders of fewer than so many say nothing.
+
+    Returns:
+        A sentence; None where too few riders are known.
+    """
+    found = table.filter(pl.col("axis") == axis, pl.col("cell") == cell)
+    if not found.height or found["of_riders"][0] < settings.videos_min:
+        return None
+    row = found.row(0, named=True)
+    if not row["riders"]:
+        return (
+            f"never reached here by anyone (0 of {row['of_riders']} riders, so at most "
+            f"{row['high']:.0%} do)"
+        )
+    share = row["riders"] / row["of_riders"]
+    return (
+        f"reached by {share:.0%} of riders here ({row['low']:.0%} to {row['high']:.0%}, "
+        f"of {row['of_riders']})"
+    )

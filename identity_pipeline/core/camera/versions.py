@@ -1,0 +1,265 @@
+"""Versions of a camera: from which video on it is another one, and of which videos a model is made.
+
+The videos of a camera are gone through in the order in which they came. A change
+(`core.camera.watch`) begins a version at its first video. Only a camera that was moved has another
+pose zero and other seats; after a change of lens or light these go on, and what is usual begins
+anew. So a camera that changes every day is never known, and the defaults hold.
+
+A model is made of the first videos of its version: 20, then 40, 80 and so on up to a bound, so that
+it is the same whenever it is made, and rarely another one.
+
+What belongs here: the order of things. What does not: what a model holds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import polars as pl
+
+from identity_pipeline.core.camera.mixture import log_densities
+from identity_pipeline.core.camera.seating import mixture_of
+from identity_pipeline.core.camera.seats import SEAT, features, find_seats, with_stay
+from identity_pipeline.core.camera.watch import BUMPED, Change, Figures, Verdict, judge
+from identity_pipeline.settings import CameraSettings
+from identity_pipeline.tables import TABLES
+
+NOTHING_LEFT_OUT: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What one video says of its camera.
+
+    Attributes:
+        video_id: the video.
+        data_version: of what is said.
+        frame_size: (width, height) of the picture, px.
+        places: table `camera_places`.
+        votes: table `camera_votes`.
+        figures: table `camera_figures`.
+    """
+
+    video_id: str
+    data_version: str
+    frame_size: tuple[int, int]
+    places: pl.DataFrame
+    votes: pl.DataFrame
+    figures: pl.DataFrame
+
+    @property
+    def aspect(self) -> float:
+        """Width of the picture over its height."""
+        return self.frame_size[0] / self.frame_size[1]
+
+
+@dataclass
+class Version:
+    """A stretch of videos during which the camera was one.
+
+    Attributes:
+        number: from 1.
+        causes: why it began, the likeliest first; none for the first.
+        earlier: videos before it since the camera was last moved.
+        videos: its own, in order.
+        verdicts: on each of them, when it came.
+        seats: by which the places of its videos are watched; None while too few are known.
+        told: what is watched, of each of its videos.
+    """
+
+    number: int = 1
+    causes: tuple[Change, ...] = ()
+    earlier: list[Sighting] = field(default_factory=list)
+    videos: list[Sighting] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    seats: pl.DataFrame | None = None
+    told: list[Figures] = field(default_factory=list)
+
+    @property
+    def standing_still(self) -> list[Sighting]:
+        """The videos since the camera was last moved: those of pose zero, seats and reach."""
+        return [*self.earlier, *self.videos]
+
+
+def other_pictures(sightings: Sequence[Sighting]) -> dict[str, str]:
+    """Videos whose picture has another shape than most: they are of another camera.
+
+    Returns:
+        A sentence by video.
+    """
+    shapes = [round(each.aspect, 2) for each in sightings]
+    usual = max(sorted(set(shapes)), key=shapes.count, default=0.0)
+    return {
+        each.video_id: f"its picture is {each.frame_size[0]} x {each.frame_size[1]}; those of this "
+        f"camera are {usual:g} times as wide as high."
+        for each, shape in zip(sightings, shapes, strict=True)
+        if abs(shape - usual) > 0.01
+    }
+
+
+def versions_of(
+    sightings: Sequence[Sighting],
+    settings: CameraSettings,
+    left_out: Mapping[str, str] = NOTHING_LEFT_OUT,
+) -> list[Version]:
+    """The versions of a camera, by going through its videos.
+
+    Args:
+        sightings: in the order in which they came.
+        settings: how many videos a model needs, and how rare a false alarm is.
+        left_out: videos that do not count, and why, in a sentence each.
+    """
+    found = [Version()]
+    waiting = deque(each for each in sightings if each.video_id not in left_out)
+    while waiting:
+        version = found[-1]
+        changes = add(version, waiting.popleft(), settings).changes
+        if changes:
+            begun = changes[0].since
+            moved = any(each.kind == BUMPED for each in changes)
+            earlier = [] if moved else [*version.earlier, *version.videos[:begun]]
+            waiting.extendleft(reversed(version.videos[begun:]))
+            del version.videos[begun:], version.verdicts[begun:], version.told[begun:]
+            found.append(Version(version.number + 1, changes, earlier))
+    return found
+
+
+def add(version: Version, sighting: Sighting, settings: CameraSettings) -> Verdict:
+    """Adds a video to a version, and says what it tells of the camera.
+
+    Args:
+        version: gets the video.
+        sighting: the next video.
+        settings: how many videos are needed, and how rare a false alarm is.
+    """
+    version.videos.append(sighting)
+    still = version.standing_still
+    if version.seats is None and len(still) >= settings.videos_min:
+        first = still[: settings.videos_min]
+        order = [each.video_id for each in first]
+        version.seats = find_seats(with_names(first, "places"), order, sighting.aspect, settings)
+        version.told = [figures_in(each, version.seats) for each in version.videos]
+    else:
+        version.told.append(figures_in(sighting, version.seats))
+    version.verdicts.append(judge(version.told, settings))
+    return version.verdicts[-1]
+
+
+def with_names(sightings: Sequence[Sighting], table: str) -> pl.DataFrame:
+    """A table of some videos as one, with `video_id`.
+
+    Args:
+        sightings: at least one.
+        table: `places`, `votes` or `figures`.
+    """
+    return pl.concat(
+        getattr(each, table).with_columns(video_id=pl.lit(each.video_id)) for each in sightings
+    )
+
+
+def figures_in(sighting: Sighting, seats: pl.DataFrame | None) -> Figures:
+    """What is watched of a video; null where it was not measured.
+
+    Args:
+        sighting: the video.
+        seats: table `camera_seats`; without, nothing is said of places.
+    """
+    whole = sighting.figures.filter(pl.col("phase").is_null())
+    told = whole.row(0, named=True) if whole.height else {}
+    looks = {axis: sighting.votes[axis].mean() for axis in ("yaw", "pitch")}
+    found = {**told, **looks, **_moved(sighting, seats)}
+    return {
+        name: float(value)
+        for name, value in found.items()
+        if isinstance(value, (int, float)) and name not in ("frames", "phase")
+    }
+
+
+def _moved(sighting: Sighting, seats: pl.DataFrame | None) -> dict[str, float]:
+    """How far the riders are from the seats nearest to them: medians over those who stay.
+
+    Whoever sits nearest a seat is taken to sit there, sure or not: after a bump nobody is sure.
+    """
+    if seats is None or not (seats["kind"] == SEAT).any():
+        return {}
+    known = with_stay(sighting.places.with_columns(video_id=pl.lit(sighting.video_id)))
+    stay = known.filter(~pl.col("brief") & ~pl.col("only_boarding").fill_null(False))
+    if not stay.height:
+        return {}
+    mixture, owners = mixture_of(seats, sighting.aspect)
+    kinds = dict(seats.select("place", "kind").drop_nulls().iter_rows())
+    sitting = [k for k, place in enumerate(owners) if kinds[place] == SEAT]
+    at = features(stay)
+    nearest = np.array(sitting)[log_densities(mixture, at)[:, sitting].argmax(axis=1)]
+    off = np.median(at - mixture.means[nearest], axis=0)
+    return dict(zip(("x", "y", "log_size"), off.tolist(), strict=True))
+
+
+def edition(videos: int, settings: CameraSettings) -> int:
+    """Of how many of so many videos a model is made; 0: too few.
+
+    The largest doubling of `videos_min` that there is, up to `videos_max`.
+    """
+    if videos < settings.videos_min:
+        return 0
+    made = settings.videos_min
+    while 2 * made <= min(videos, settings.videos_max):
+        made *= 2
+    return made
+
+
+def of_geometry(version: Version, settings: CameraSettings) -> list[Sighting]:
+    """The videos that pose zero, seats and reach are made of; none while there are too few."""
+    return version.standing_still[: edition(len(version.standing_still), settings)]
+
+
+def of_normals(version: Version, settings: CameraSettings) -> list[Sighting]:
+    """The videos that usual values are made of; none while there are too few."""
+    return version.videos[: edition(len(version.videos), settings)]
+
+
+def version_rows(versions: Sequence[Version], settings: CameraSettings) -> pl.DataFrame:
+    """The table `camera_versions`.
+
+    Args:
+        versions: of a camera, each with videos.
+        settings: of how many videos a model is made.
+    """
+    rows = [
+        {
+            "version": version.number,
+            "first_video": version.videos[0].video_id if version.videos else None,
+            "geometry_videos": len(of_geometry(version, settings)),
+            "normals_videos": len(of_normals(version, settings)),
+            "causes": [cause.sentence for cause in version.causes],
+        }
+        for version in versions
+    ]
+    return pl.DataFrame(rows, schema=TABLES["camera_versions"])
+
+
+def member_rows(
+    versions: Sequence[Version], settings: CameraSettings, left_out: Mapping[str, str]
+) -> pl.DataFrame:
+    """The table `camera_members`: which videos a version is made of, and which are left out.
+
+    Args:
+        versions: of a camera.
+        settings: of how many videos a model is made.
+        left_out: videos that do not count, and why.
+    """
+    rows = []
+    for version in versions:
+        normal = {each.video_id for each in of_normals(version, settings)}
+        made_of = {each.video_id: each for each in of_geometry(version, settings)}
+        made_of |= {each.video_id: each for each in of_normals(version, settings)}
+        geometry = {each.video_id for each in of_geometry(version, settings)}
+        for name, each in sorted(made_of.items()):
+            is_in = (name in geometry, name in normal)
+            rows.append((version.number, name, each.data_version, *is_in, None))
+    rows += [(None, name, None, False, False, why) for name, why in sorted(left_out.items())]
+    return pl.DataFrame(rows, schema=TABLES["camera_members"], orient="row")

@@ -1,0 +1,255 @@
+"""Versions of a camera: a change begins one with its first video, and few videos know nothing."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import polars as pl
+import pytest
+
+from identity_pipeline.core.camera.figures import camera_of, figures_of
+from identity_pipeline.core.camera.normals import FIGURES, normals, usual_value
+from identity_pipeline.core.camera.reach import cells_of, lacking_words, reach
+from identity_pipeline.core.camera.versions import (
+    Sighting,
+    Version,
+    edition,
+    member_rows,
+    of_geometry,
+    of_normals,
+    other_pictures,
+    version_rows,
+    versions_of,
+)
+from identity_pipeline.settings import BucketSettings, CameraSettings
+from identity_pipeline.tables import TABLES, conform, empty
+from identity_pipeline_tests.core.camera.park import ROW_OF_TWO, Park
+
+S, B = CameraSettings(), BucketSettings()
+
+
+def sightings(count: int, change: str = "", at: int = 0, seed: int = 1) -> list[Sighting]:
+    """Videos of a camera that changes at one of them; `daily`: every five of them."""
+    park, rng = Park(seats=ROW_OF_TWO, filled=(0.9, 0.7), seed=seed), np.random.default_rng(seed)
+    found = []
+    for k in range(count):
+        light, sharp, turned = 1.0, 1.0, 0.0
+        if change == "bumped" and k >= at:
+            park.bump, turned = (0.07, 0.05), 4.0
+        if change == "daily" and k % 5 == 0:
+            park.bump = tuple(rng.uniform(-0.2, 0.2, 2).tolist())
+        if change == "exposure" and k >= at:
+            light, sharp = 1.6, 1.6**0.5
+        name = f"v{k:04d}"
+        places, _ = park.video(name)
+        luma = 110 * light * np.exp(rng.normal(0, 0.1))
+        figures = {
+            "phase": None, "frames": 1200, "luma": luma, "faces_per_frame": rng.normal(1.6, 0.2),
+            "sharpness": 150 * sharp * np.exp(rng.normal(0, 0.1)) * (luma / light / 110) ** 0.5,
+            "detector_score": rng.normal(0.8, 0.02), "usable_share": rng.normal(0.7, 0.03),
+        }  # fmt: skip
+        votes = [
+            {"person_id": p, "pose_source": "face_mesh", "yaw": rng.normal(12 + turned, 3),
+             "pitch": rng.normal(-7, 4), "faces": 50}
+            for p in range(2)
+        ]  # fmt: skip
+        found.append(
+            Sighting(
+                name,
+                f"data-{k}",
+                (1280, 720),
+                places.drop("video_id"),
+                pl.DataFrame(votes, schema=TABLES["camera_votes"]),
+                pl.DataFrame([figures], schema=TABLES["camera_figures"]),
+            )
+        )
+    return found
+
+
+@cache
+def history(count: int, change: str = "", at: int = 0) -> list[Version]:
+    return versions_of(sightings(count, change, at), S)
+
+
+def firsts(versions: list[Version]) -> list[str]:
+    return [version.videos[0].video_id for version in versions]
+
+
+def test_a_camera_that_stays_is_one_version() -> None:
+    (version,) = history(85)
+    assert len(of_geometry(version, S)) == len(of_normals(version, S)) == 80
+    assert version.seats is not None
+    conform("camera_versions", version_rows([version], S))
+
+
+def test_a_bump_begins_a_version_with_its_first_video() -> None:
+    before, after = history(85, "bumped", 45)
+    assert firsts([before, after])[0] == "v0000"
+    assert abs(int(after.videos[0].video_id[1:]) - 45) <= 1
+    assert [cause.kind for cause in after.causes] == ["bumped"]
+    assert after.earlier == []
+    assert len(of_geometry(before, S)) == 40
+    assert {each.video_id for each in of_geometry(after, S)}.isdisjoint(
+        each.video_id for each in before.videos
+    )
+
+
+def test_another_light_leaves_pose_zero_and_seats_as_they_are() -> None:
+    before, after = history(75, "exposure", 45)
+    assert [cause.kind for cause in after.causes] == ["exposure"]
+    assert of_geometry(after, S)[0].video_id == "v0000"
+    assert of_normals(after, S) == [] or of_normals(after, S)[0].video_id == firsts([after])[0]
+    assert after.seats is not None and before.seats is not None
+    assert after.seats.equals(before.seats)
+
+
+def test_a_camera_that_changes_every_day_has_no_seats_to_go_wrong_by() -> None:
+    for version in history(45, "daily"):
+        assert version.seats is None or version.seats.is_empty()
+
+
+def test_too_few_videos_make_no_model() -> None:
+    (version,) = history(19)
+    assert of_geometry(version, S) == of_normals(version, S) == []
+    assert version.seats is None
+
+
+@pytest.mark.parametrize(
+    ("videos", "made_of"),
+    [(0, 0), (19, 0), (20, 20), (39, 20), (40, 40), (79, 40), (320, 320), (2000, 320)],
+)
+def test_a_model_is_made_anew_when_its_videos_have_doubled(videos: int, made_of: int) -> None:
+    assert edition(videos, S) == made_of
+
+
+def test_what_is_left_out_counts_nowhere_and_is_said() -> None:
+    films = sightings(30)
+    why = {"v0003": "it is of another ride: it does not follow the course of the others."}
+    (version,) = versions_of(films, S, why)
+    members = conform("camera_members", member_rows([version], S, why))
+    assert "v0003" not in {each.video_id for each in version.videos}
+    left = members.filter(pl.col("left_out").is_not_null())
+    assert left.select("video_id", "left_out").rows() == list(why.items())
+    counted = members.filter(pl.col("geometry"))
+    assert counted.height == 20 and counted["data_version"].null_count() == 0
+
+
+def test_a_picture_of_another_shape_is_of_another_camera() -> None:
+    films = sightings(4)
+    odd = Sighting(**{**vars(films[2]), "frame_size": (720, 1280)})
+    said = other_pictures([*films[:2], odd, films[3]])
+    assert list(said) == ["v0002"] and "720 x 1280" in said["v0002"]
+    assert other_pictures(films) == {}
+
+
+# --- figures and usual values -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stem", "pattern", "camera"),
+    [
+        ("cam3_2026-05-01", r"^(cam[0-9]+)_", "cam3"),
+        ("ride_7", r"^(cam[0-9]+)_", None),
+        ("ride_7", "", None),
+        ("_x", r"^(\w*?)_", None),
+    ],
+)
+def test_the_camera_is_the_first_group_of_the_pattern(
+    stem: str, pattern: str, camera: str | None
+) -> None:
+    assert camera_of(stem, pattern) == camera
+
+
+def test_a_video_without_frames_or_faces_has_no_figures_but_no_error() -> None:
+    (nothing,) = figures_of(
+        empty("frames"), empty("face_detections"), empty("face_quality")
+    ).to_dicts()
+    assert set(nothing.values()) == {None, 0}
+
+
+def test_figures_are_of_the_whole_and_of_each_phase() -> None:
+    frames = pl.DataFrame(
+        [{"frame_idx": k, "luma_mean": 10.0 * (k + 1), "sharpness": 5.0} for k in range(4)],
+        schema=TABLES["frames"],
+    )
+    faces = pl.DataFrame(
+        [{"face_id": str(k), "frame_idx": k, "score": 0.5 + k / 10} for k in (0, 1)],
+        schema=TABLES["face_detections"],
+    )
+    quality = pl.DataFrame(
+        [{"face_id": "0", "loose": True}, {"face_id": "1", "loose": False}],
+        schema=TABLES["face_quality"],
+    )
+    phases = pl.DataFrame({"frame_idx": [0, 1, 2], "phase": ["dark", "boarding", None]})
+    table = conform("camera_figures", figures_of(frames, faces, quality, phases))
+    assert table["phase"].to_list() == [None, "boarding", "dark"]
+    assert table["frames"].to_list() == [4, 1, 1]
+    assert table["luma"].to_list() == [25.0, 20.0, 10.0]
+    assert table["faces_per_frame"].to_list() == [0.5, 1.0, 1.0]
+    assert table["usable_share"].to_list() == [0.5, 0.0, 1.0]
+
+
+def test_usual_values_are_of_one_phase_and_never_of_another() -> None:
+    rng, rows = np.random.default_rng(0), []
+    for video in range(40):
+        for phase, luma in ((None, 110), ("dark", 12), ("brake", 130)):
+            if phase != "brake" or video < 5:
+                rows.append({"video_id": f"v{video}", "phase": phase, "frames": 10,
+                             "luma": luma * np.exp(rng.normal(0, 0.1))})  # fmt: skip
+    figures = pl.DataFrame(rows, schema={"video_id": pl.String, **TABLES["camera_figures"]})
+    table = conform("camera_normals", normals(figures, S))
+    assert usual_value(table, "luma", None) == pytest.approx(110, rel=0.05)
+    assert usual_value(table, "luma", "dark") == pytest.approx(12, rel=0.05)
+    assert usual_value(table, "luma", "brake") is None  # five videos
+    assert usual_value(table, "sharpness", None) is None  # never measured
+    assert usual_value(table, "luma", "lift") is None
+    dark = table.filter(pl.col("phase") == "dark", pl.col("figure") == "luma").row(0, named=True)
+    assert dark["low"] < 9.5 and 15 < dark["high"] < 30
+    assert set(table["figure"]) == set(FIGURES)
+
+
+# --- reach --------------------------------------------------------------------------------------
+
+
+def buckets(*faces: tuple[int, int | None, int | None, str, str]) -> pl.DataFrame:
+    words = {-45: "[-45,-30)", 0: "[-5,5)", 15: "[5,15)", None: "beyond"}
+    levels = {0: "neutral", 10: "slight-up", None: "unknown"}
+    rows = [
+        {"face_id": str(k), "frame_idx": k, "person_id": person, "yaw_key": yaw, "pitch_key": pitch,
+         "yaw_bin": words[yaw], "pitch_bin": levels[pitch], "expression_bin": expression,
+         "lighting_bin": light}
+        for k, (person, yaw, pitch, expression, light) in enumerate(faces)
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=TABLES["face_buckets"])
+
+
+def test_a_rider_counts_once_in_a_cell_however_often_it_was_filled() -> None:
+    smiles = buckets(*[(0, 0, 0, "smile", "normal")] * 50, (1, 15, 10, "neutral", "dark"))
+    cells = pl.concat(cells_of(f"v{k}", smiles) for k in range(15))
+    table = conform("camera_reach", reach(cells, B))
+    told = {
+        (axis, cell): counts
+        for axis, cell, *counts in table.select("axis", "cell", "riders", "of_riders").iter_rows()
+    }
+    assert told["pose", "yaw0_pitch0"] == [15, 30]
+    assert told["expression", "smile"] == told["lighting", "dark"] == [15, 30]
+    assert told["yaw", "[-45,-30)"] == [0, 30]
+    assert len(told) == 7 * 5 + 7 + 5 + 4 + 3
+    assert lacking_words(table, "yaw", "[-45,-30)", S) == (
+        "never reached here by anyone (0 of 30 riders, so at most 11% do)"
+    )
+    assert lacking_words(table, "expression", "smile", S) == (
+        "reached by 50% of riders here (33% to 67%, of 30)"
+    )
+
+
+def test_what_is_beyond_or_unknown_is_no_cell_and_who_reached_nothing_is_a_rider() -> None:
+    nothing = buckets((0, None, None, "unknown", "unknown"), (1, 0, None, "smile", "normal"))
+    cells = pl.concat(cells_of(f"v{k}", nothing) for k in range(2))
+    table = reach(cells, B)
+    assert set(table["of_riders"]) == {4}
+    assert table.filter(pl.col("axis") == "pose")["riders"].sum() == 0
+    assert table.filter(pl.col("axis") == "yaw")["riders"].sum() == 2
+    assert lacking_words(table, "yaw", "[-5,5)", S) is None  # four riders say nothing
+    assert reach(cells.clear(), B)["low"].null_count() == table.height
