@@ -65,6 +65,7 @@ from identity_pipeline.settings.operation import (
     WorkerSettings,
 )
 from identity_pipeline.settings.photos import PhotoSettings
+from identity_pipeline.settings.ride import RideSettings
 from identity_pipeline.settings.stores import CatalogueSettings, IndexSettings, PublishSettings
 from identity_pipeline.settings.wording import (
     ENVIRONMENT_PREFIX,
@@ -103,6 +104,7 @@ __all__ = [
     "PublishSettings",
     "QualitySettings",
     "RetentionSettings",
+    "RideSettings",
     "RiderSettings",
     "SelectionSettings",
     "Settings",
@@ -143,6 +145,7 @@ class Settings(BaseSettings):
     quality: QualitySettings = QualitySettings()
     tracking: TrackingSettings = TrackingSettings()
     riders: RiderSettings = RiderSettings()
+    ride: RideSettings = RideSettings()
     buckets: BucketSettings = BucketSettings()
     moments: MomentSettings = MomentSettings()
     stability: StabilitySettings = StabilitySettings()
