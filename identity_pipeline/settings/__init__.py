@@ -65,6 +65,7 @@ from identity_pipeline.settings.operation import (
     WorkerSettings,
 )
 from identity_pipeline.settings.photos import PhotoSettings
+from identity_pipeline.settings.recall import RecallSettings
 from identity_pipeline.settings.ride import RideSettings
 from identity_pipeline.settings.stores import CatalogueSettings, IndexSettings, PublishSettings
 from identity_pipeline.settings.wording import (
@@ -103,6 +104,7 @@ __all__ = [
     "PictureSettings",
     "PublishSettings",
     "QualitySettings",
+    "RecallSettings",
     "RetentionSettings",
     "RideSettings",
     "RiderSettings",
@@ -145,6 +147,7 @@ class Settings(BaseSettings):
     quality: QualitySettings = QualitySettings()
     tracking: TrackingSettings = TrackingSettings()
     riders: RiderSettings = RiderSettings()
+    recall: RecallSettings = RecallSettings()
     ride: RideSettings = RideSettings()
     buckets: BucketSettings = BucketSettings()
     moments: MomentSettings = MomentSettings()

@@ -22,7 +22,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Part:
-    """A phase of the track: s, luma (0-255), 1 - correlation per 0.1 s, blown share."""
+    """A phase of the track.
+
+    Attributes:
+        phase: its name.
+        seconds: how long it takes at the usual pace.
+        luma: mean, 0-255.
+        motion: 1 - correlation per 0.1 s.
+        blown: share of the picture.
+        sharpness: as in `frames`.
+        motion_end: of its end, where it changes.
+    """
 
     phase: str
     seconds: float
@@ -30,20 +40,22 @@ class Part:
     motion: float
     blown: float = 0.0
     sharpness: float = 150.0
+    motion_end: float | None = None
 
 
 TRACK: Final = (
-    Part("boarding", 12, 95, 0.003),
-    Part("ride", 11, 125, 0.04),
-    Part("dark", 9, 24, 0.05, sharpness=20),
-    Part("ride", 8, 140, 0.05),
-    Part("high_motion", 6, 120, 0.22, sharpness=60),
-    Part("ride", 7, 105, 0.04),
+    Part("boarding", 8, 95, 0.003),
+    Part("ride", 7, 125, 0.04),
+    Part("dark", 6, 24, 0.05, sharpness=20),
+    Part("ride", 5, 140, 0.05),
+    Part("high_motion", 4, 120, 0.22, sharpness=60),
+    Part("ride", 5, 105, 0.04),
     Part("flash", 0.6, 215, 0.04, 0.4),
-    Part("ride", 8, 115, 0.045),
-    Part("glare", 4, 200, 0.04, 0.3),
-    Part("ride", 9, 130, 0.04),
-    Part("boarding", 8, 92, 0.003),
+    Part("ride", 5, 115, 0.045),
+    Part("glare", 3, 200, 0.04, 0.3),
+    Part("ride", 5, 130, 0.04),
+    Part("brake", 4, 120, 0.03, motion_end=0.005),
+    Part("boarding", 7, 92, 0.003),
 )
 OTHER_TRACK: Final = (
     Part("boarding", 6, 60, 0.003),
@@ -103,7 +115,8 @@ def scenery(track: tuple[Part, ...], seed: int = 0) -> dict[str, Array]:
     moving = np.array([part.motion > 0.01 for part in track])[number]
     light = np.where(moving, 0.12 * wave(2.5) + 0.06 * wave(0.8), 0.02 * wave(4))
     pace = np.where(moving, 0.15 * wave(1.5), 0)
-    return {"number": number.astype(np.float64), "light": light, "pace": pace}
+    along = np.concatenate([np.linspace(0, 1, len(part)) for part in parts])
+    return {"number": number.astype(np.float64), "light": light, "pace": pace, "along": along}
 
 
 def ride(
@@ -125,7 +138,9 @@ def ride(
 
     luma = np.array([part.luma for part in parts]) * 2 ** (place["light"][at] + train.stops / 2.2)
     luma = np.clip(luma * 2 ** noise(0.05), 1, 250)
-    motion = np.array([part.motion for part in parts]) * 10 ** place["pace"][at]
+    first = np.array([part.motion for part in parts])
+    last = np.array([part.motion_end or part.motion for part in parts])
+    motion = first * (last / first) ** place["along"][at] * 10 ** place["pace"][at]
     motion = motion * train.pace * 10 ** noise(0.1) * 10 / fps
     blown = np.clip(np.array([part.blown for part in parts]) * (1 + noise(0.2)), 0, 1)
     sharp = np.array([part.sharpness for part in parts]) * 2 ** noise(0.3)
