@@ -26,7 +26,14 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from identity_pipeline.core.ride.course import LEVELS, Array, Course, mean_of_pairs, median
+from identity_pipeline.core.ride.course import (
+    LEVELS,
+    Array,
+    Course,
+    mean_of_pairs,
+    median,
+    scale_of,
+)
 
 WEIGHTS: Final = np.array([1.0, 0.5, 1.0, 1.0, 0.5, 0.5])
 """Of the channels. Contrast and sharpness follow light in part, faces depend on who rides."""
@@ -137,9 +144,10 @@ def align_all(videos: Sequence[Course], track: Track) -> list[Alignment]:
     """Lays videos on a track, each as if it were alone.
 
     The levels of a video (exposure, dirt) are not known before it is laid. So it is first laid
-    coarsely with the levels of the track, and with its own medians put on the track's; the better
-    of the two says by how much its levels differ, point by point, and with these it is laid from
-    coarse to fine.
+    coarsely, by what is far beyond a level: as if two videos differed at a place as much as places
+    do. That is done with the levels of the track, and with the video's medians put on the track's;
+    the better of the two says by how much its levels differ, point by point, and with these it is
+    laid from coarse to fine.
 
     Args:
         videos: with the same step as the track.
@@ -189,7 +197,8 @@ def _coarse_levels(stack: _Stack, track: Array, scale: Array, step_s: float) -> 
     """(V, channels) by how much each video lies above the track, told by the coarsest level."""
     nothing = np.zeros((len(stack.values), len(LEVELS)))
     apart = _levels(np.stack([median(one) for one in stack.values]) - median(track))
-    tried = [_laid([stack.shifted(by)], [track], scale, step_s) for by in (nothing, apart)]
+    wide = np.where(LEVELS, np.maximum(scale, scale_of(track)), scale)
+    tried = [_laid([stack.shifted(by)], [track], wide, step_s) for by in (nothing, apart)]
     better = np.where(
         (tried[1].cost < tried[0].cost)[:, None], tried[1].position, tried[0].position
     )

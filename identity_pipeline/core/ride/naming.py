@@ -30,11 +30,23 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from identity_pipeline.core.ride.course import BLOWN, FACES, LIGHT, MOTION, Array, median
+from identity_pipeline.core.ride.course import (
+    BLOWN,
+    FACES,
+    FLOORS,
+    LIGHT,
+    MAD_TO_DEVIATION,
+    MOTION,
+    Array,
+    median,
+)
 from identity_pipeline.core.ride.template import Template
 from identity_pipeline.settings import RideSettings
 
 PHASES: Final = ("boarding", "ride", "dark", "flash", "glare", "high_motion", "brake", "stop")
+SURE: Final = 3.0
+"""A standstill begins and ends where motion is within so many standard deviations of the standing's
+own, so that slowing down and setting off are no part of it."""
 APART: Final = 3.0
 """Standard deviations between the means of standing and moving; chosen: of two normal halves that
 far apart 7 % lie on the wrong side of the middle, and of one normal whole, cut in two at its mean,
@@ -121,8 +133,15 @@ def _still(motion: Array) -> NDArray[np.bool_]:
     spread = (max(within, 0.0) / n) ** 0.5
     if mean_high[best] - mean_low[best] <= APART * spread:
         return np.zeros(len(motion), bool)
-    with np.errstate(invalid="ignore"):
-        return motion <= known[best]
+    level = median(known[: best + 1, None])
+    noise = MAD_TO_DEVIATION * median(np.abs(known[: best + 1, None] - level))
+    quiet = level[0] + SURE * max(float(noise[0]), float(FLOORS[MOTION]) / SURE)
+    still = np.zeros(len(motion), bool)
+    for start, end in runs_of(motion <= known[best]):
+        inside = start + np.flatnonzero(motion[start:end] <= quiet)
+        if len(inside):
+            still[inside[0] : inside[-1] + 1] = True
+    return still
 
 
 def _mark_stations(names: NDArray, still: NDArray[np.bool_], faces: Array, step_s: float) -> None:
@@ -136,21 +155,31 @@ def _mark_stations(names: NDArray, still: NDArray[np.bool_], faces: Array, step_
 
 def _mark_brakes(names: NDArray, motion: Array, usual: float, step_s: float) -> None:
     """Names what leads from the usual motion to a standstill, where it takes time."""
-    for start, _ in _stretches(names):
+    for start, end in _stretches(names):
         if start == 0 or names[start] not in ("boarding", "stop"):
             continue
         first = max(0, start - round(BRAKE_S / step_s))
-        slow = motion[first:start] < usual
-        begin = start - int(np.argmin(np.append(slow[::-1], False)))
-        falling = begin < start - 1 and motion[begin] > motion[start - 1]
-        if falling and _falls(motion[begin:start]):
+        begin = first + _bend(motion[first:start])
+        gap = usual - float(median(motion[start:end, None])[0])
+        if motion[begin] - motion[start - 1] > gap / 2:
             names[begin:start] = "brake"
 
 
-def _falls(motion: Array) -> bool:
-    """Whether more of its steps go down than up, by more than they go up."""
-    steps = np.diff(motion)
-    return float(-steps[steps < 0].sum()) > 2 * float(steps[steps > 0].sum())
+def _bend(values: Array) -> int:
+    """Where values begin to fall: the bend of the level line and slope that fit them best."""
+    n = len(values)
+    at = np.flatnonzero(~np.isnan(values))
+    best, least = max(n - 1, 0), np.inf
+    for bend in range(n - 2):
+        past = np.maximum(at - bend, 0.0)
+        past -= past.mean()
+        off = values[at] - values[at].mean()
+        squares = float((past**2).sum())
+        slope = float((past * off).sum()) / squares if squares else 0.0
+        rest = float(((off - slope * past) ** 2).sum())
+        if slope < 0 and rest < least:
+            best, least = bend, rest
+    return best
 
 
 def _stretches(names: NDArray) -> list[tuple[int, int]]:

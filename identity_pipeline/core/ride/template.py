@@ -63,6 +63,10 @@ SEEN_BY: Final = 0.5
 """Where a smaller share of the videos shows anything, the template ends."""
 NO_COURSE: Final = 0.001
 """Chance that videos without a common course are taken to have one (of the sign test)."""
+MAD_EFFICIENCY: Final = 0.37
+"""Of the MAD beside the standard deviation, for normal values (Rousseeuw and Croux, "Alternatives
+to the median absolute deviation", J. Am. Stat. Assoc. 88, 1993): so much fewer degrees of freedom
+has what is told with it."""
 COST_SPREAD: Final = 0.05
 """Least standard deviation of the logarithm of costs: twenty videos that are all alike must not
 make the next one another ride's."""
@@ -157,7 +161,8 @@ def usual_of(costs: Sequence[float], rate: float) -> Usual:
     middle = float(np.median(logs))
     spread = max(MAD_TO_DEVIATION * float(np.median(np.abs(logs - middle))), COST_SPREAD)
     n = len(logs)
-    factor = float(t.ppf(1 - rate, n - 1)) * (1 + 1 / n) ** 0.5
+    freedom = MAD_EFFICIENCY * (n - 1)
+    factor = float(t.ppf(1 - rate, freedom)) * (1 + 1 / n) ** 0.5
     return Usual(exp(middle), exp(middle + factor * spread), n)
 
 
@@ -226,6 +231,7 @@ def _barycentre(courses: Sequence[Course], first: Course) -> tuple[Track, Array,
         stack, passed = stack[:, part], seen[part]
         centre = median(stack)
         off = np.abs(stack - centre)
+        centre = centre + np.median([each.levels for each in laid], axis=0)
         spread = MAD_TO_DEVIATION * median(off)
         scale = MAD_TO_DEVIATION * median(off.reshape(-1, off.shape[2]))
         scale = np.maximum(np.where(np.isnan(scale), FLOORS, scale), FLOORS)
@@ -300,14 +306,14 @@ class Followed:
 
     Attributes:
         alignment: where on the track it is.
-        deviations: of the logarithm of its cost, above the usual; in shares of the way to the
-            limit, so 1 is at the limit.
+        nearness: of its cost to the limit, in logarithms: 0 is the usual cost, 1 the limit; None
+            where nothing was measured.
         same_ride: whether it is of the ride; None where nothing was measured.
         sentence: for people, where it is not; else None.
     """
 
     alignment: Alignment
-    deviations: float | None
+    nearness: float | None
     same_ride: bool | None
     sentence: str | None
 

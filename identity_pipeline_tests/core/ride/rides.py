@@ -54,7 +54,7 @@ TRACK: Final = (
     Part("ride", 5, 115, 0.045),
     Part("glare", 3, 200, 0.04, 0.3),
     Part("ride", 5, 130, 0.04),
-    Part("brake", 4, 120, 0.03, motion_end=0.005),
+    Part("brake", 4, 120, 0.04, motion_end=0.007),
     Part("boarding", 7, 92, 0.003),
 )
 OTHER_TRACK: Final = (
@@ -205,3 +205,30 @@ def any_track(seed: int) -> tuple[Part, ...]:
         for _ in range(8)
     ]
     return (Part("boarding", 8, 90, 0.003), *middle, Part("boarding", 8, 90, 0.003))
+
+
+def any_train(seed: int) -> Train:
+    """One of a park's trains on one of its days."""
+    rng = np.random.default_rng([seed, 5])
+    return Train(
+        pace=float(np.exp(rng.normal(0, 0.12))),
+        wait_s=float(rng.exponential(5)),
+        begin_s=float(rng.choice([0, 0, 0, 4, 10])),
+        end_s=float(rng.choice([0, 0, 0, 8])),
+        stops=float(rng.normal(0, 0.4)),
+        riders=int(rng.integers(1, 3)),
+    )
+
+
+def seconds_off(found: list[str | None], truth: list[str], fps: float = FPS) -> dict[str, float]:
+    """How far, at most, a frame of each phase that was found is from a frame that shows it.
+
+    A frame without a phase, or of a phase that the video does not show, is infinitely far.
+    """
+    at = {name: np.flatnonzero(np.array(truth) == name) for name in set(truth)}
+    worst: dict[str, float] = {}
+    for n, name in enumerate(found):
+        near = at.get(name or "", np.empty(0))
+        off = float(np.abs(near - n).min()) / fps if len(near) else np.inf
+        worst[name or ""] = max(worst.get(name or "", 0.0), off)
+    return worst
