@@ -118,7 +118,7 @@ def _positions(course: Course | None, template: Template) -> NDArray[np.int64] |
 def _within(position: NDArray[np.int64], start: float, end: float) -> tuple[int, int] | None:
     """The points of the template between two points of a video; None where it shows none."""
     first = max(int(np.ceil(start - 0.5)), 0)
-    last = min(int(np.ceil(end - 0.5)), len(position))
+    last = max(int(np.ceil(end - 0.5)), 0)
     inside = position[first:last]
     inside = inside[inside >= 0]
     return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else None
