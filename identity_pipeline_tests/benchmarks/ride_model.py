@@ -51,7 +51,7 @@ def phases(rides: int) -> dict[str, object]:
     built = time.process_time()
     named = name_phases(template, S)
     worst: defaultdict[str, list[float]] = defaultdict(list)
-    right, within, nearness, spent = [], [], [], []
+    right, within, nearness, spent, untold = [], [], [], [], 0
     for seed in range(1000, 1000 + rides):
         video = ride(any_train(seed), seed)
         start = time.process_time()
@@ -59,6 +59,7 @@ def phases(rides: int) -> dict[str, object]:
         found = frame_phases(video.frames, followed, named, S.step_s)["phase"].to_list()
         spent.append(time.process_time() - start)
         nearness.append(followed.nearness)
+        untold += followed.same_ride is None
         right.append(np.mean(np.array(found) == np.array(video.phases)))
         off = seconds_off(found, video.phases)
         within.append(max(s for name, s in off.items() if name != "brake") <= REACH_S)
@@ -76,6 +77,7 @@ def phases(rides: int) -> dict[str, object]:
         "seconds off, worst, by phase": {k: max(v) for k, v in sorted(worst.items())},
         "rides within 0.5 s but for braking": float(np.mean(within)),
         "own rides taken for another's": int(np.sum(np.array(nearness) > 1)),
+        "own rides of which nothing is told": untold,
         "own rides, nearest to the limit (1)": max(nearness),
         "another ride, nearest to the limit (1)": min(others),
         "CPU s to make the template": built - made,

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from identity_pipeline.core.ride.course import Array, elapsed_s
 from identity_pipeline.core.ride.naming import Phase
 from identity_pipeline.core.ride.template import Followed
 from identity_pipeline.tables.ride import RIDE_TABLES
+
+STANDSTILLS: Final = ("boarding", "stop")
+WAIT_S: Final = 1.0
+"""A train that stays at one point of the template for so long waits there."""
+BESIDE_S: Final = 0.5
+"""So near a standstill a wait is in it: what phases are to be known within."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,8 @@ def frame_phases(
     times = elapsed_s(frames)
     position = np.full(len(times), np.nan)
     if followed is not None and followed.same_ride:
-        position = _positions(times / step_s, followed.alignment.position)
+        standing = _where_it_stands(followed.alignment.position, phases, step_s)
+        position = _positions(times / step_s, standing)
     numbers = _numbers(position, phases)
     where = frames.select("frame_idx", "timestamp_ms").with_columns(
         position_s=pl.Series(position * step_s, dtype=pl.Float64).fill_nan(None),
@@ -65,6 +75,30 @@ def frame_phases(
     )
     joined = where.join(of_number, on="phase_number", how="left", maintain_order="left")
     return joined.select(list(RIDE_TABLES["ride_phases"]))
+
+
+def _where_it_stands(
+    position: NDArray[np.int64], phases: Sequence[Phase], step_s: float
+) -> NDArray[np.int64]:
+    """Puts a wait that lies just beside a standstill into it: who waits, stands.
+
+    A wait is all at one point of the template, so half a step beside the border it would be long in
+    the wrong phase.
+    """
+    position = position.copy()
+    edges = [0, *(np.flatnonzero(np.diff(position)) + 1).tolist(), len(position)]
+    for first, end in pairwise(edges):
+        if (end - first) * step_s < WAIT_S or position[first] < 0:
+            continue
+        near = [
+            int(np.clip(position[first], one.start, one.end - 1))
+            for one in phases
+            if one.phase in STANDSTILLS
+        ]
+        best = min(near, key=lambda point: abs(point - position[first]), default=position[first])
+        if abs(best - position[first]) * step_s <= BESIDE_S:
+            position[first:end] = best
+    return position
 
 
 def _positions(at: Array, position: np.ndarray) -> Array:

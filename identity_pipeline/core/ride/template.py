@@ -308,7 +308,8 @@ class Followed:
         alignment: where on the track it is.
         nearness: of its cost to the limit, in logarithms: 0 is the usual cost, 1 the limit; None
             where nothing was measured.
-        same_ride: whether it is of the ride; None where nothing was measured.
+        same_ride: whether it is of the ride; None where that cannot be told: nothing was measured,
+            or what there is would follow the ride backwards as well.
         sentence: for people, where it is not; else None.
     """
 
@@ -327,7 +328,15 @@ def follow(course: Course, template: Template) -> Followed:
         return Followed(alignment, None, None, sentence)
     share = log(cost / usual.cost) / log(usual.limit / usual.cost) if cost > 0 else -np.inf
     if cost <= usual.limit:
-        return Followed(alignment, share, True, None)
+        # A difference in cost as large as the camera's own rides have by chance tells nothing.
+        backwards = align(course, _reversed(template.track)).cost
+        if backwards * usual.cost > cost * usual.limit:
+            return Followed(alignment, share, True, None)
+        sentence = (
+            "It shows too little of the ride to tell where on it that is (it would follow the ride "
+            "backwards as well), so its phases are not known, and the model is not made of it."
+        )
+        return Followed(alignment, share, None, sentence)
     sentence = (
         f"It does not follow the ride of this camera, so it is left out of the model: laid on the "
         f"others it is {cost:.2f} standard deviations off, where {usual.n} videos of the ride are "

