@@ -328,9 +328,9 @@ def follow(course: Course, template: Template) -> Followed:
         return Followed(alignment, None, None, sentence)
     share = log(cost / usual.cost) / log(usual.limit / usual.cost) if cost > 0 else -np.inf
     if cost <= usual.limit:
-        # A difference in cost as large as the camera's own rides have by chance tells nothing.
+        # Nearer to the ride than halfway to what is another one: forwards against backwards.
         backwards = align(course, _reversed(template.track)).cost
-        if backwards * usual.cost > cost * usual.limit:
+        if backwards**2 * usual.cost > cost**2 * usual.limit:
             return Followed(alignment, share, True, None)
         sentence = (
             "It shows too little of the ride to tell where on it that is (it would follow the ride "
