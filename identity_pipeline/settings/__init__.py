@@ -65,6 +65,8 @@ from identity_pipeline.settings.operation import (
     WorkerSettings,
 )
 from identity_pipeline.settings.photos import PhotoSettings
+from identity_pipeline.settings.recall import RecallSettings
+from identity_pipeline.settings.ride import RideSettings
 from identity_pipeline.settings.stores import CatalogueSettings, IndexSettings, PublishSettings
 from identity_pipeline.settings.wording import (
     ENVIRONMENT_PREFIX,
@@ -102,7 +104,9 @@ __all__ = [
     "PictureSettings",
     "PublishSettings",
     "QualitySettings",
+    "RecallSettings",
     "RetentionSettings",
+    "RideSettings",
     "RiderSettings",
     "SelectionSettings",
     "Settings",
@@ -143,6 +147,8 @@ class Settings(BaseSettings):
     quality: QualitySettings = QualitySettings()
     tracking: TrackingSettings = TrackingSettings()
     riders: RiderSettings = RiderSettings()
+    recall: RecallSettings = RecallSettings()
+    ride: RideSettings = RideSettings()
     buckets: BucketSettings = BucketSettings()
     moments: MomentSettings = MomentSettings()
     stability: StabilitySettings = StabilitySettings()
