@@ -13,7 +13,10 @@
     data/registry/known_files.sqlite   which video a file is; may be deleted at any time
     data/failures/{video_id}.json      why a video failed
     data/archive/{video_id}.json       videos whose partition left Dagster
-    data/cameras/{camera}.json         what the last videos of a camera looked like
+    data/cameras/{camera}/order.json   the videos of a camera as they came, and its versions
+    data/cameras/{camera}/watch.parquet          what of each is watched; may be deleted at any time
+    data/cameras/{camera}/versions/{version}.{made_of}/    a model of the camera
+    data/cameras/{camera}/rides/{version}.{made_of}/       a model of its ride
     data/tables/{asset}/{video_id}.parquet, .manifest.json and .made-of.json
     data/tables/library/                a link to the generation in force
     data/tables/.generations/{number}-{fingerprint}/
@@ -177,6 +180,31 @@ class Layout:
     def datasets(self) -> Path:
         """Datasets of people, over all their rides and photographs."""
         return self.root / "datasets"
+
+    @property
+    def cameras(self) -> Path:
+        """What is learnt of cameras, a folder each."""
+        return self.root / "cameras"
+
+    def camera(self, folder: str) -> Path:
+        """The folder of one camera; `storage.cameras.cameras.folder_of` has its name."""
+        return self.cameras / check_video_id(folder)
+
+    def camera_order(self, folder: str) -> Path:
+        """The record of one camera: the order of its videos, and its versions."""
+        return self.camera(folder) / "order.json"
+
+    def camera_watch(self, folder: str) -> Path:
+        """What is watched of one camera, a row a video; made anew where it is gone."""
+        return self.camera(folder) / "watch.parquet"
+
+    def camera_models(self, folder: str) -> Path:
+        """The models of one camera."""
+        return self.camera(folder) / "versions"
+
+    def ride_models(self, folder: str) -> Path:
+        """The models of the ride of one camera."""
+        return self.camera(folder) / "rides"
 
     @property
     def evaluation(self) -> Path:

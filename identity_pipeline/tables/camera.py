@@ -125,10 +125,10 @@ TABLES: Final[dict[str, Table]] = {
     "camera_versions": Table(
         {
             "version": pl.Int64,  # from 1, in the order of the videos
-            "first_video": pl.String,  # from which it holds
-            "geometry_videos": pl.Int64,  # that pose zero, seats and reach are made of; 0: too few
-            "normals_videos": pl.Int64,  # that usual values are made of; 0: too few
+            "first_video": pl.String,  # from which it holds; null: from the next that comes
+            "moved": pl.Boolean,  # the camera was, so pose zero and seats begin anew
             "causes": STRINGS,  # why it began, in sentences; none of the camera's first
+            "noticed": pl.String,  # the video that made it plain; null of the first
         },
         "version",
     ),

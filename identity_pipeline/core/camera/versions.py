@@ -222,26 +222,6 @@ def of_normals(version: Version, settings: CameraSettings) -> list[Sighting]:
     return version.videos[: edition(len(version.videos), settings)]
 
 
-def version_rows(versions: Sequence[Version], settings: CameraSettings) -> pl.DataFrame:
-    """The table `camera_versions`.
-
-    Args:
-        versions: of a camera, each with videos.
-        settings: of how many videos a model is made.
-    """
-    rows = [
-        {
-            "version": version.number,
-            "first_video": version.videos[0].video_id if version.videos else None,
-            "geometry_videos": len(of_geometry(version, settings)),
-            "normals_videos": len(of_normals(version, settings)),
-            "causes": [cause.sentence for cause in version.causes],
-        }
-        for version in versions
-    ]
-    return pl.DataFrame(rows, schema=TABLES["camera_versions"])
-
-
 def member_rows(
     versions: Sequence[Version], settings: CameraSettings, left_out: Mapping[str, str]
 ) -> pl.DataFrame:

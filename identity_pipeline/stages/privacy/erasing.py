@@ -7,7 +7,6 @@ anew by itself.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -23,6 +22,8 @@ from identity_pipeline.stages.privacy.published import erase_published
 from identity_pipeline.stages.privacy.receipts import How, Removed
 from identity_pipeline.stages.progress.protocol import Progress
 from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.storage.cameras.cameras import Cameras
+from identity_pipeline.storage.cameras.forgetting import forget_videos
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.folder.backup_register import drop_notes
 from identity_pipeline.storage.folder.disk import size_of
@@ -248,21 +249,17 @@ def registry(erasing: Erasing) -> list[Removed]:
 
 
 def notes(erasing: Erasing) -> list[Removed]:
-    """Removes what was noted of rides that go as a whole; of cameras, lists that name them."""
+    """Removes what was noted of rides that go as a whole."""
     root = erasing.layout.root
     own = [root / f / f"{name}.json" for f in ("failures", "archive") for name in _whole(erasing)]
     own += [erasing.layout.redaction(name) for name in _whole(erasing)]
-    rewritten = 0
-    for path in (root / "cameras").glob("*.json"):
-        known = json.loads(path.read_bytes())
-        left = [row for row in known if row[0] not in erasing.footprint.whole]
-        if left != known:
-            atomic.write_json(path, left)
-            rewritten += 1
-    return _told(
-        _gone("notes on rides", "record", own),
-        Removed("lists of cameras", "record", rewritten, None, "rewritten"),
-    )
+    return _told(_gone("notes on rides", "record", own))
+
+
+def cameras(erasing: Erasing) -> list[Removed]:
+    """Takes rides that go as a whole from what is kept of cameras; their means stay."""
+    changed = forget_videos(Cameras(erasing.layout), _whole(erasing))
+    return _told(Removed("models of cameras", "record", len(changed), None, "rewritten"))
 
 
 def progress(erasing: Erasing) -> list[Removed]:

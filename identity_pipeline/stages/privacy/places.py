@@ -218,9 +218,16 @@ PLACES: Final[tuple[Place, ...]] = (
     Place(
         "notes on rides",
         "record",
-        ("failures", "archive", "cameras"),
-        "why a ride failed, what left Dagster, how the last rides of a camera looked",
+        ("failures", "archive"),
+        "why a ride failed, what left Dagster",
         erase=_by("notes"),
+    ),
+    Place(
+        "models of cameras",
+        "record",
+        ("cameras",),
+        "which rides each camera filmed, how they looked, and means over twenty of them or more",
+        erase=_by("cameras"),
     ),
     Place(
         "work under way",

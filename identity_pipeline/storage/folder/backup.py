@@ -45,6 +45,9 @@ CANNOT_BE_MADE_AGAIN: Final = (
     "models/identities/*/profile.json",  # retention, and statistics of sources that are gone
     "models/identities/*/sources-*.json",  # which sources those are
     REDACTIONS,  # without them a source that stayed would show whom was forgotten again
+    "cameras/*/order.json",  # in which order rides came, by which versions of cameras are told
+    "cameras/*/versions/*/*",  # models whose rides may be gone
+    "cameras/*/rides/*/*",
     "receipts/*.json",  # what was forgotten, signed
     "receipts/*.html",
     PHOTOS,  # photographs that were taken in: nobody may have the originals any more

@@ -42,7 +42,8 @@ def _folders(layout: Layout, dead: Heartbeat, assets: Iterable[str]) -> Iterator
     yield from (layout.progress / "live", layout.index)
     if dead.video_id is None:
         yield from (layout.tables, layout.generations, layout.packs)
+        yield from layout.cameras.glob("*/*")  # models
         return
     yield from (layout.tables / asset for asset in assets)
     yield from (layout.root / "crops", layout.export(dead.video_id).parent)
-    yield from (layout.root / "cameras", layout.root / "failures")
+    yield from (*layout.cameras.glob("*"), layout.root / "failures")

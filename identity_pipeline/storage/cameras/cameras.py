@@ -1,0 +1,242 @@
+"""The cameras of a data folder: in which order their videos came, their versions, their models.
+
+Each camera has a folder. `order.json` in it is a record that cannot be made again: the videos in
+the order in which they were first finished, and where a version of the camera begins; who writes it
+holds the camera's lock. `versions/` holds its models and `rides/` those of its ride, an edition
+each (`storage.cameras.editions`).
+
+What belongs here: where all that is, reading and writing it. What does not: when a version begins
+or an edition is made (`stages.library.camera_model`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from identity_pipeline.storage.cameras.editions import (
+    Edition,
+    EditionName,
+    names_in,
+    open_edition,
+    write_edition,
+)
+from identity_pipeline.storage.files import atomic, locks, small_files
+from identity_pipeline.storage.files.inbox import slug
+from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.tables import TABLES
+
+NO_NAME: Final = "unnamed"
+"""The folder of the camera without a name."""
+WAIT_S: Final = 60.0
+NEWEST: Final = "newest"
+MEND: Final = "`identity-pipeline camera renew` makes models anew that are damaged."
+MEND_ORDER: Final = (
+    "Restore it from a backup, or move it away: then the camera is learnt anew, from its videos in "
+    "the order of their ids."
+)
+
+
+@dataclass(frozen=True)
+class CameraVersion:
+    """A stretch of videos during which a camera was one.
+
+    Attributes:
+        number: from 1.
+        begins: how many videos of the camera came before it.
+        moved: the camera was moved, so pose zero and seats begin anew; else they go on.
+        causes: why it began, in sentences; none of the first.
+        noticed: the video that made it plain, null of the first.
+    """
+
+    number: int = 1
+    begins: int = 0
+    moved: bool = True
+    causes: tuple[str, ...] = ()
+    noticed: str | None = None
+
+
+@dataclass(frozen=True)
+class CameraRecord:
+    """What is noted of a camera.
+
+    Attributes:
+        camera: its name; null of the one without.
+        videos: in the order in which they came.
+        versions: at least one.
+    """
+
+    camera: str | None
+    videos: tuple[str, ...] = ()
+    versions: tuple[CameraVersion, ...] = field(default=(CameraVersion(),))
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """The folders in `data/cameras`; a camera is named by its name, null for the one without."""
+
+    layout: Layout
+
+    def names(self) -> list[str | None]:
+        """The cameras that are known, the one without a name first.
+
+        One whose record is damaged is passed over: see `damaged`.
+        """
+        found = list(small_files.readable(self._folders(), self.record_in))
+        return sorted((each.camera for each in found), key=lambda name: (name is not None, name))
+
+    def damaged(self) -> dict[str, DamagedFileError]:
+        """What is wrong with each record that cannot be read, by the name of its folder."""
+        return small_files.damaged(self._folders(), self.record_in)
+
+    def record(self, camera: str | None) -> CameraRecord | None:
+        """What is noted of a camera; None where nothing is.
+
+        Raises:
+            DamagedFileError: it cannot be read.
+        """
+        return self.record_in(folder_of(camera))
+
+    def order(self, camera: str | None) -> list[str]:
+        """Its videos as they came; raises as `record` does."""
+        found = self.record(camera)
+        return list(found.videos) if found else []
+
+    def versions(self, camera: str | None) -> pl.DataFrame:
+        """The table `camera_versions`; raises as `record` does."""
+        found = self.record(camera)
+        rows = [
+            {
+                "version": each.number,
+                "first_video": next(iter(found.videos[each.begins :]), None),
+                "moved": each.moved,
+                "causes": list(each.causes),
+                "noticed": each.noticed,
+            }
+            for each in (found.versions if found else ())
+        ]
+        return pl.DataFrame(rows, schema=TABLES["camera_versions"])
+
+    def editions(self, camera: str | None) -> list[EditionName]:
+        """The models of a camera that there are, the newest last; nothing is opened."""
+        return names_in(self.layout.camera_models(folder_of(camera)))
+
+    def in_force(self, camera: str | None) -> EditionName | None:
+        """The model for a video that comes now; None: the camera is not known.
+
+        Where its present version has none yet, that of an earlier one holds until the camera is
+        moved: pose zero and seats go on. Raises as `record` does.
+        """
+        found = self.record(camera)
+        if found is None:
+            return None
+        since = max(each.number for each in found.versions if each.moved)
+        known = [name for name in self.editions(camera) if name.version >= since]
+        return known[-1] if known else None
+
+    def model(self, camera: str | None, which: str = NEWEST) -> Edition | None:
+        """A model: the tables pose_zero, seats, reach, normals and members, all `camera_...`.
+
+        Args:
+            camera: its name.
+            which: `1.40`, or the one in force.
+
+        Returns:
+            None where none is in force; one that is named is there, or an error.
+
+        Raises:
+            DamagedFileError: it is not what was written, or it is not there.
+            EditionNameError: `which` names none.
+        """
+        name = self.in_force(camera) if which == NEWEST else EditionName.parse(which)
+        return None if name is None else open_edition(self._model(camera, name), MEND)
+
+    def write_model(
+        self,
+        camera: str | None,
+        name: EditionName,
+        tables: Mapping[str, pl.DataFrame],
+        about: Mapping[str, Any],
+    ) -> None:
+        """Writes a model; a damaged one of that name is replaced. See `write_edition`."""
+        write_edition(self._model(camera, name), tables, about)
+
+    def ride_editions(self, camera: str | None) -> list[EditionName]:
+        """The models of a camera's ride that there are, the newest last; nothing is opened."""
+        return names_in(self.layout.ride_models(folder_of(camera)))
+
+    def ride_model(self, camera: str | None, which: str) -> Edition:
+        """A model of a camera's ride; raises as `model` does.
+
+        Args:
+            camera: its name.
+            which: `1.40`.
+        """
+        return open_edition(self._ride_model(camera, EditionName.parse(which)), MEND)
+
+    def write_ride_model(
+        self,
+        camera: str | None,
+        name: EditionName,
+        tables: Mapping[str, pl.DataFrame],
+        about: Mapping[str, Any],
+    ) -> None:
+        """Writes a model of a camera's ride. See `write_edition`."""
+        write_edition(self._ride_model(camera, name), tables, about)
+
+    def locked(self, camera: str | None, purpose: str) -> AbstractContextManager[None]:
+        """One writer of a camera's record, and of what is beside it, at a time."""
+        return self.locked_folder(folder_of(camera), purpose)
+
+    def locked_folder(self, folder: str, purpose: str) -> AbstractContextManager[None]:
+        """The same by the name of its folder."""
+        path = self.layout.camera(folder) / ".lock"
+        return locks.exclusive(path, "the record of a camera", purpose, WAIT_S)
+
+    def write_record(self, record: CameraRecord) -> None:
+        """Puts a record in the place of the one before; for who holds the lock."""
+        path = self.layout.camera_order(folder_of(record.camera))
+        atomic.write_json(path, asdict(record))
+
+    def _folders(self) -> list[str]:
+        root = self.layout.cameras
+        return sorted(p.parent.name for p in root.glob("*/order.json")) if root.is_dir() else []
+
+    def record_in(self, folder: str) -> CameraRecord | None:
+        """The same by the name of its folder; raises as `record` does."""
+        path = self.layout.camera_order(folder)
+        found = small_files.read(path, CameraRecord, MEND_ORDER)
+        if found is not None and (folder_of(found.camera) != folder or not found.versions):
+            raise DamagedFileError(path, "it is of another camera, or of none", MEND_ORDER)
+        return found
+
+    def _model(self, camera: str | None, name: EditionName) -> Path:
+        return self.layout.camera_models(folder_of(camera)) / str(name)
+
+    def _ride_model(self, camera: str | None, name: EditionName) -> Path:
+        return self.layout.ride_models(folder_of(camera)) / str(name)
+
+
+def folder_of(camera: str | None) -> str:
+    """The name of a camera's folder; its address on the desk, too."""
+    if camera is None:
+        return NO_NAME
+    return f"{slug(camera, 'camera')}-{hashlib.sha256(camera.encode()).hexdigest()[:8]}"
+
+
+def without_videos(record: CameraRecord, gone: Collection[str]) -> CameraRecord:
+    """A record without some videos; a version that began with one begins with the next."""
+    versions = []
+    for each in record.versions:
+        before = sum(video not in gone for video in record.videos[: each.begins])
+        noticed = None if each.noticed in gone else each.noticed
+        versions.append(replace(each, begins=before, noticed=noticed))
+    left = tuple(video for video in record.videos if video not in gone)
+    return replace(record, videos=left, versions=tuple(versions))

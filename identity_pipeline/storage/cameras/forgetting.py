@@ -1,0 +1,88 @@
+"""What is kept of cameras without some videos: records, what is watched, and models name them.
+
+The means of a model stay: they are of twenty videos or more, and of nobody. A video is taken from
+the lists of what it is made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import polars as pl
+
+from identity_pipeline.storage.cameras import editions
+from identity_pipeline.storage.cameras.cameras import Cameras, without_videos
+from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.files.small_files import DamagedFileError
+
+
+def forget_videos(cameras: Cameras, gone: Collection[str]) -> list[Path]:
+    """Writes what names some videos anew without them.
+
+    A damaged file that may name one is removed: nothing can read it any more, and what it was made
+    of is still there.
+
+    Returns:
+        What was written anew or removed.
+    """
+    root = cameras.layout.cameras
+    folders = sorted(p for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
+    changed = [
+        _removed(path)
+        for path in sorted(root.glob("*.json"))  # lists that earlier versions kept
+        if any(video.encode() in path.read_bytes() for video in gone)
+    ]
+    for folder in folders:
+        with cameras.locked_folder(folder.name, "forgetting videos"):
+            changed += [path for path in _without(cameras, folder.name, gone) if path is not None]
+    return changed
+
+
+def _without(cameras: Cameras, folder: str, gone: Collection[str]) -> Iterator[Path | None]:
+    layout = cameras.layout
+    yield _of_record(cameras, folder, gone)
+    yield _of_watch(layout.camera_watch(folder), gone)
+    for models in (layout.camera_models(folder), layout.ride_models(folder)):
+        for name in editions.names_in(models):
+            yield _of_edition(models / str(name), gone)
+
+
+def _of_record(cameras: Cameras, folder: str, gone: Collection[str]) -> Path | None:
+    path = cameras.layout.camera_order(folder)
+    try:
+        record = cameras.record_in(folder)
+    except DamagedFileError:
+        return _removed(path)
+    left = without_videos(record, gone) if record else None
+    if left is None or left == record:
+        return None
+    cameras.write_record(left)
+    return path
+
+
+def _of_watch(path: Path, gone: Collection[str]) -> Path | None:
+    if not path.exists():
+        return None
+    try:
+        rows = pl.read_parquet(path.read_bytes())
+        left = rows.filter(~pl.col(editions.VIDEO).is_in(list(gone)))
+    except (pl.exceptions.PolarsError, OSError):
+        return _removed(path)
+    if left.height == rows.height:
+        return None
+    atomic.write_with(path, left.write_parquet)
+    return path
+
+
+def _of_edition(folder: Path, gone: Collection[str]) -> Path | None:
+    try:
+        edition = editions.open_edition(folder, "")
+        return folder if editions.without_videos(edition, gone) else None
+    except DamagedFileError:
+        return _removed(folder)
+
+
+def _removed(path: Path) -> Path:
+    atomic.remove(path)
+    return path
