@@ -111,7 +111,7 @@ class Cameras:
 
     def versions(self, camera: str | None) -> pl.DataFrame:
         """The table `camera_versions`; raises as `record` does."""
-        found = self.record(camera)
+        found = self.record(camera) or CameraRecord(camera, versions=())
         rows = [
             {
                 "version": each.number,
@@ -120,7 +120,7 @@ class Cameras:
                 "causes": list(each.causes),
                 "noticed": each.noticed,
             }
-            for each in (found.versions if found else ())
+            for each in found.versions
         ]
         return pl.DataFrame(rows, schema=TABLES["camera_versions"])
 
