@@ -14,7 +14,7 @@
     data/failures/{video_id}.json      why a video failed
     data/archive/{video_id}.json       videos whose partition left Dagster
     data/cameras/{camera}/order.json   the videos of a camera as they came, and its versions
-    data/cameras/{camera}/watch.parquet          what of each is watched; may be deleted at any time
+    data/cameras/{camera}/watch.json   what of each is watched; may be deleted at any time
     data/cameras/{camera}/versions/{version}.{made_of}/    a model of the camera
     data/cameras/{camera}/rides/{version}.{made_of}/       a model of its ride
     data/tables/{asset}/{video_id}.parquet, .manifest.json and .made-of.json
@@ -196,7 +196,7 @@ class Layout:
 
     def camera_watch(self, folder: str) -> Path:
         """What is watched of one camera, a row a video; made anew where it is gone."""
-        return self.camera(folder) / "watch.parquet"
+        return self.camera(folder) / "watch.json"
 
     def camera_models(self, folder: str) -> Path:
         """The models of one camera."""

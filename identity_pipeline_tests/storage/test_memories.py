@@ -14,6 +14,8 @@ import pytest
 from identity_pipeline.core.progress.costs import Sample
 from identity_pipeline.core.progress.shares import Batch
 from identity_pipeline.stages.publishing.publishing import PublishingNotes, Refusal
+from identity_pipeline.storage.cameras import watched
+from identity_pipeline.storage.cameras.watched import Watched, WatchedVideo
 from identity_pipeline.storage.files.locks import holder
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
@@ -22,7 +24,6 @@ from identity_pipeline.storage.progress.costs import Costs
 from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.progress.pause import Pause, pause, paused
 from identity_pipeline.storage.video.archive import Archive, ArchiveMark
-from identity_pipeline.storage.video.camera_history import CameraHistory
 from identity_pipeline.storage.video.chunks import DIGESTS, ChunkStore
 from identity_pipeline.storage.video.failures import NOTE_DAMAGED, FailureNote, FailureNotes
 from identity_pipeline.storage.video.known_files import KnownFiles
@@ -61,15 +62,14 @@ def layout(tmp_path: Path) -> Layout:
 Damage = Callable[[Path], None]
 
 
-def test_a_camera_history_begins_anew(
+def test_what_is_watched_of_a_camera_begins_anew(
     layout: Layout, damage: Damage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    history = CameraHistory(layout)
-    history.add("cam1", "v-1", {"luma": 1.0}, keep=3)
-    (path,) = (layout.root / "cameras").glob("*.json")
-    damage(path)
-    assert history.add("cam1", "v-2", {"luma": 2}, keep=3) == []
-    assert history.add("cam1", "v-3", {"luma": None}, keep=3) == [{"luma": 2.0}]
+    known = Watched("a", 1, None, {"v-1": WatchedVideo("d", (16, 9), {"luma": 1.0})})
+    watched.write(layout, "cam", known)
+    assert watched.recall(layout, "cam") == known
+    damage(path := layout.camera_watch("cam"))
+    assert watched.recall(layout, "cam") == Watched()
     assert sum(str(path) in record.message for record in caplog.records) <= 1
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
 import polars as pl
 
-from identity_pipeline.core.camera.watch import WATCHED, usual_range
+from identity_pipeline.core.camera.watch import usual_band
 from identity_pipeline.settings import CameraSettings
 from identity_pipeline.tables import TABLES
 
@@ -43,11 +42,10 @@ def _row(
     row: dict[str, object] = {"phase": phase, "figure": name, "videos": len(known)}
     if len(known) < settings.videos_min:
         return row
-    watched = WATCHED[name]
-    told = usual_range(watched.scale(known), watched.least, OUTSIDE)
+    told = usual_band(name, known, OUTSIDE)
     if told is None:
         return row
-    usual, low, high = (float(watched.back(np.asarray(value))) for value in told)
+    usual, low, high = told
     return {**row, "usual": usual, "low": low, "high": high}
 
 

@@ -14,7 +14,7 @@ What belongs here: the order of things. What does not: what a model holds.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -59,46 +59,71 @@ class Sighting:
 
 @dataclass
 class Version:
-    """A stretch of videos during which the camera was one.
+    """A stretch of videos during which a camera was one.
 
     Attributes:
         number: from 1.
         causes: why it began, the likeliest first; none for the first.
+        moved: the camera was, so pose zero and seats begin anew.
+        noticed: the video that made it plain; None for the first.
+        first: from which video on it holds; None: from the beginning.
         earlier: videos before it since the camera was last moved.
         videos: its own, in order.
-        verdicts: on each of them, when it came.
-        seats: by which the places of its videos are watched; None while too few are known.
         told: what is watched, of each of its videos.
+        seats: by which the places of its videos are watched; None while too few are known.
+        before: videos, and what was watched of each, when it was plain that it had begun.
     """
 
     number: int = 1
     causes: tuple[Change, ...] = ()
-    earlier: list[Sighting] = field(default_factory=list)
-    videos: list[Sighting] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
-    seats: pl.DataFrame | None = None
+    moved: bool = True
+    noticed: str | None = None
+    first: str | None = None
+    earlier: list[str] = field(default_factory=list)
+    videos: list[str] = field(default_factory=list)
     told: list[Figures] = field(default_factory=list)
+    seats: pl.DataFrame | None = None
+    before: tuple[tuple[str, Figures], ...] = ()
 
     @property
-    def standing_still(self) -> list[Sighting]:
+    def standing_still(self) -> list[str]:
         """The videos since the camera was last moved: those of pose zero, seats and reach."""
         return [*self.earlier, *self.videos]
 
 
-def other_pictures(sightings: Sequence[Sighting]) -> dict[str, str]:
+def other_pictures(sizes: Mapping[str, tuple[int, int]]) -> dict[str, str]:
     """Videos whose picture has another shape than most: they are of another camera.
+
+    Args:
+        sizes: (width, height) of the picture by video.
 
     Returns:
         A sentence by video.
     """
-    shapes = [round(each.aspect, 2) for each in sightings]
+    shapes = [_shape(size) for size in sizes.values()]
     usual = max(sorted(set(shapes)), key=shapes.count, default=0.0)
     return {
-        each.video_id: f"its picture is {each.frame_size[0]} x {each.frame_size[1]}; those of this "
-        f"camera are {usual:g} times as wide as high."
-        for each, shape in zip(sightings, shapes, strict=True)
-        if abs(shape - usual) > 0.01
+        video: f"its picture is {size[0]} x {size[1]}; those of this camera are {usual:g} times as "
+        "wide as high."
+        for video, size in sizes.items()
+        if abs(_shape(size) - usual) > 0.01
     }
+
+
+def another_picture(sizes: Sequence[tuple[int, int]], settings: CameraSettings) -> bool:
+    """Whether the last videos have all one shape of picture, which those before had not.
+
+    Args:
+        sizes: (width, height) of each, in the order in which they came.
+        settings: how many are needed.
+    """
+    shapes = [_shape(size) for size in sizes]
+    last = set(shapes[-settings.videos_min :])
+    return len(shapes) > settings.videos_min and len(last) == 1 and shapes[0] not in last
+
+
+def _shape(size: tuple[int, int]) -> float:
+    return round(size[0] / size[1], 2)
 
 
 def versions_of(
@@ -113,40 +138,74 @@ def versions_of(
         settings: how many videos a model needs, and how rare a false alarm is.
         left_out: videos that do not count, and why, in a sentence each.
     """
+    known = {each.video_id: each for each in sightings if each.video_id not in left_out}
     found = [Version()]
-    waiting = deque(each for each in sightings if each.video_id not in left_out)
-    while waiting:
-        version = found[-1]
-        changes = add(version, waiting.popleft(), settings).changes
-        if changes:
-            begun = changes[0].since
-            moved = any(each.kind == BUMPED for each in changes)
-            earlier = [] if moved else [*version.earlier, *version.videos[:begun]]
-            waiting.extendleft(reversed(version.videos[begun:]))
-            del version.videos[begun:], version.verdicts[begun:], version.told[begun:]
-            found.append(Version(version.number + 1, changes, earlier))
+    advance(found, list(known), known.__getitem__, settings)
     return found
 
 
-def add(version: Version, sighting: Sighting, settings: CameraSettings) -> Verdict:
-    """Adds a video to a version, and says what it tells of the camera.
+def advance(
+    versions: list[Version],
+    videos: Sequence[str],
+    sighting_of: Callable[[str], Sighting],
+    settings: CameraSettings,
+) -> dict[str, Verdict]:
+    """Goes on through the videos of a camera; each version that one makes plain is begun.
 
     Args:
-        version: gets the video.
-        sighting: the next video.
+        versions: those so far, at least one; the last goes on, and others may follow.
+        videos: the next ones, in the order in which they came.
+        sighting_of: what a video says of its camera, also one of the last version's.
         settings: how many videos are needed, and how rare a false alarm is.
+
+    Returns:
+        The verdict on each when it came.
     """
-    version.videos.append(sighting)
+    verdicts: dict[str, Verdict] = {}
+    waiting = deque(videos)
+    while waiting:
+        video, version = waiting.popleft(), versions[-1]
+        verdict = _add(version, video, sighting_of, settings)
+        verdicts.setdefault(video, verdict)
+        if verdict.changes:
+            begun = _begun(version, verdict.changes, video)
+            waiting.extendleft(reversed(version.videos[verdict.changes[0].since :]))
+            del version.videos[verdict.changes[0].since :], version.told[verdict.changes[0].since :]
+            versions.append(begun)
+    return verdicts
+
+
+def _begun(version: Version, changes: tuple[Change, ...], video: str) -> Version:
+    """The version that follows one, still without videos."""
+    since, moved = changes[0].since, any(each.kind == BUMPED for each in changes)
+    return Version(
+        version.number + 1,
+        changes,
+        moved,
+        video,
+        version.videos[since],
+        [] if moved else [*version.earlier, *version.videos[:since]],
+        before=tuple(zip(version.videos, version.told, strict=True)),
+    )
+
+
+def _add(
+    version: Version,
+    video: str,
+    sighting_of: Callable[[str], Sighting],
+    settings: CameraSettings,
+) -> Verdict:
+    """Adds a video to a version, and says what it tells of the camera."""
+    version.videos.append(video)
     still = version.standing_still
     if version.seats is None and len(still) >= settings.videos_min:
-        first = still[: settings.videos_min]
-        order = [each.video_id for each in first]
-        version.seats = find_seats(with_names(first, "places"), order, sighting.aspect, settings)
-        version.told = [figures_in(each, version.seats) for each in version.videos]
+        order = still[: settings.videos_min]
+        first = [sighting_of(each) for each in order]
+        version.seats = find_seats(with_names(first, "places"), order, first[-1].aspect, settings)
+        version.told = [figures_in(sighting_of(each), version.seats) for each in version.videos]
     else:
-        version.told.append(figures_in(sighting, version.seats))
-    version.verdicts.append(judge(version.told, settings))
-    return version.verdicts[-1]
+        version.told.append(figures_in(sighting_of(video), version.seats))
+    return judge(version.told, settings)
 
 
 def with_names(sightings: Sequence[Sighting], table: str) -> pl.DataFrame:
@@ -212,34 +271,35 @@ def edition(videos: int, settings: CameraSettings) -> int:
     return made
 
 
-def of_geometry(version: Version, settings: CameraSettings) -> list[Sighting]:
+def of_geometry(version: Version, settings: CameraSettings) -> list[str]:
     """The videos that pose zero, seats and reach are made of; none while there are too few."""
     return version.standing_still[: edition(len(version.standing_still), settings)]
 
 
-def of_normals(version: Version, settings: CameraSettings) -> list[Sighting]:
+def of_normals(version: Version, settings: CameraSettings) -> list[str]:
     """The videos that usual values are made of; none while there are too few."""
     return version.videos[: edition(len(version.videos), settings)]
 
 
 def member_rows(
-    versions: Sequence[Version], settings: CameraSettings, left_out: Mapping[str, str]
+    version: int,
+    geometry: Sequence[Sighting],
+    normals: Sequence[Sighting],
+    left_out: Mapping[str, str],
 ) -> pl.DataFrame:
-    """The table `camera_members`: which videos a version is made of, and which are left out.
+    """The table `camera_members`: which videos a model is made of, and which are left out.
 
     Args:
-        versions: of a camera.
-        settings: of how many videos a model is made.
+        version: of the camera.
+        geometry: the videos of pose zero, seats and reach.
+        normals: those of the usual values.
         left_out: videos that do not count, and why.
     """
-    rows = []
-    for version in versions:
-        normal = {each.video_id for each in of_normals(version, settings)}
-        made_of = {each.video_id: each for each in of_geometry(version, settings)}
-        made_of |= {each.video_id: each for each in of_normals(version, settings)}
-        geometry = {each.video_id for each in of_geometry(version, settings)}
-        for name, each in sorted(made_of.items()):
-            is_in = (name in geometry, name in normal)
-            rows.append((version.number, name, each.data_version, *is_in, None))
+    of = {each.video_id: each for each in (*geometry, *normals)}
+    ins = [{each.video_id for each in part} for part in (geometry, normals)]
+    rows = [
+        (version, name, each.data_version, *(name in part for part in ins), None)
+        for name, each in sorted(of.items())
+    ]
     rows += [(None, name, None, False, False, why) for name, why in sorted(left_out.items())]
     return pl.DataFrame(rows, schema=TABLES["camera_members"], orient="row")

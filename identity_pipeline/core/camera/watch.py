@@ -255,6 +255,22 @@ def usual_range(past: Floats, least: float, rarely: float) -> tuple[float, float
     return middle, middle - float(limit) * spread, middle + float(limit) * spread
 
 
+def usual_band(figure: str, values: Floats, rarely: float) -> tuple[float, float, float] | None:
+    """What a figure usually is, and between what its next value lies: `usual_range`, in its unit.
+
+    Args:
+        figure: one of `WATCHED`.
+        values: (N,) those before; NaN is passed over.
+        rarely: share of next values that lie outside, were they normal.
+    """
+    watched = WATCHED[figure]
+    told = usual_range(watched.scale(values), watched.least, rarely)
+    if told is None:
+        return None
+    usual, low, high = (float(watched.back(np.asarray(value))) for value in told)
+    return usual, low, high
+
+
 def _is_unlike(column: Floats, least: float, budget: float) -> bool:
     """Whether the last value is too far from those before, were they normal."""
     if not len(column) or np.isnan(column[-1]):

@@ -5,6 +5,8 @@ Identity embeddings (who) and vision embeddings (what is new) are never mixed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import dagster as dg
 import polars as pl
 
@@ -19,7 +21,7 @@ from identity_pipeline.storage.video.chunks import ChunkStore
 from identity_pipeline.tables import empty
 
 
-@checked_video_asset(check.like_its_camera)
+@video_asset
 def face_quality(step: VideoStep) -> dg.MaterializeResult:
     """The measured quality vector of every face, and the strict and the loose gate with reasons."""
     from identity_pipeline.stages.imagesets.curate import frame_size
@@ -137,6 +139,23 @@ def face_buckets(step: VideoStep) -> dg.MaterializeResult:
         ),
         pictures.describe_buckets,
     )
+
+
+@checked_video_asset(check.like_its_camera)
+def camera_view(step: VideoStep) -> Iterator[dg.MaterializeResult]:
+    """What a video says of its camera: the models of cameras are made of this alone."""
+    from identity_pipeline.stages.video.camera_view import camera_view as view_of
+
+    # A name, so that one may be made without the others.
+    wanted = {key.path[-1] for key in step.context.selected_asset_keys}
+    table_of = step.inputs.__getitem__
+    with step.heartbeat():
+        for name in (spec.key for spec in step.specs if spec.key in wanted):
+            yield step.table(
+                lambda name=name: view_of(name, table_of, step.settings, None),
+                lambda table: metadata.numbers({"rows": table.height}),
+                asset=name,
+            )
 
 
 @video_asset

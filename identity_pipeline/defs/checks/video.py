@@ -4,18 +4,12 @@ The step of the asset makes them (`resources.step_checks`), as it does that of i
 (`results.sound_check`). A failed check of severity ERROR stops its own video only.
 """
 
-from pathlib import Path
-
 import dagster as dg
 import polars as pl
 
-from identity_pipeline.core.camera.figures import camera_of, figures_of
-from identity_pipeline.core.camera.normals import FIGURES
-from identity_pipeline.core.camera.watch import WINDOWS, judge
 from identity_pipeline.core.imagesets.frame_ledger import NO_CONSENT, conservation_errors
-from identity_pipeline.defs.display.metadata import numbers
+from identity_pipeline.defs.display import camera_pictures
 from identity_pipeline.defs.resources.step_checks import VideoCheck, video_check
-from identity_pipeline.storage.video.camera_history import CameraHistory
 from identity_pipeline.tables import SET_ASSETS
 from identity_pipeline.tables.soundness import count_faults
 
@@ -43,41 +37,25 @@ def counts_agree(check: VideoCheck) -> dg.AssetCheckResult:
 
 
 @video_check(
-    "face_quality",
+    "camera_places",
+    "camera_votes",
+    "camera_figures",
     "ride_video",
-    "frames",
-    "face_detections",
     blocking=False,
-    description="The camera sees as it did: light, sharpness at the same light, faces.",
+    description="The camera stands and sees as it did: where riders sit and look, light, "
+    "sharpness at the same light, faces.",
 )
 def like_its_camera(check: VideoCheck) -> dg.AssetCheckResult:
     """A dirty lens or a turned mount is worth a look; the video itself may be fine."""
-    settings, path = check.settings, Path(check.inputs["ride_video"]["path"][0])
-    camera = camera_of(path.stem, settings.ingest.camera_pattern)
-    seen = check.inputs.of("frames", "face_detections", "face_quality")
-    figures = figures_of(*seen.values()).select(FIGURES).row(0, named=True)
-    noted = CameraHistory(check.store.layout)
-    keep = settings.camera.videos_max + WINDOWS[-1]
-    history = noted.add(camera, check.inputs.video_id, figures, keep)
-    verdict = judge([*history, figures], settings.camera)
-    if verdict.changes:
-        noted.begin_at(camera, verdict.changes[0].since)
-    told = [one.sentence for one in (*verdict.changes, *verdict.unlike)]
-    since = (
-        {"videos_since_change": len(history) - verdict.changes[0].since} if verdict.changes else {}
-    )
-    whose = camera or "the camera without a name"
-    few = "" if verdict.compared >= settings.camera.videos_min else "; too few to tell a change"
+    from identity_pipeline.stages.library.camera_watch import look
+
+    seen = look(check.store, check.settings, check.inputs.video_id)
+    told = camera_pictures.sentences(seen)
     return dg.AssetCheckResult(
         passed=not told,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(told) or f"As the last {len(history)} videos of {whose}{few}.",
-        metadata={
-            "camera": whose,
-            "videos_before": len(history),
-            **since,
-            **numbers(figures),
-        },
+        description=" ".join(told) or camera_pictures.as_usual(seen, check.settings.camera),
+        metadata=camera_pictures.describe_look(seen),
     )
 
 

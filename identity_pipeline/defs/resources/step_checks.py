@@ -87,9 +87,11 @@ def video_check(
         description: for the UI.
 
     Raises:
-        UndeclaredError: one of the others may not be there: no step makes it before the asset's.
+        UndeclaredError: one of the others may not be there: neither the asset's step makes it, nor
+            one before.
     """
-    there = {name for one in made_of(asset) for name in outputs_of(SPECS[one].step)}
+    before = (SPECS[one].step for one in (*made_of(asset), asset))
+    there = {name for step in before for name in outputs_of(step)}
     if strange := set(others) - there:
         raise UndeclaredError(f"A check of {asset} reads {strange}, which no step makes before.")
     return lambda function: StepCheck(
@@ -104,13 +106,14 @@ def stops(made: dg.MaterializeResult | dg.AssetCheckResult) -> bool:
 
 
 def checked(step: VideoStep, checks: tuple[StepCheck, ...]) -> Iterator[dg.AssetCheckResult]:
-    """Those checks of a step that are wanted; that of its table, where it is not made now."""
-    (asset,) = (spec.key for spec in step.specs)
-    wanted = {key.name for key in step.context.selected_asset_check_keys}
-    if SOUND in wanted and not step.context.selected_asset_keys:
-        inputs = Inputs(step.store, step.video_id, SOUND, (asset,))
-        with step.named_failures():
-            yield soundness(step.store, step.video_id, asset, inputs[asset])
+    """Those checks of a step that are wanted; of a table's own, where it is not made now."""
+    made = {key.path[-1] for key in step.context.selected_asset_keys}
+    wanted = {(key.asset_key.path[-1], key.name) for key in step.context.selected_asset_check_keys}
+    for asset in (spec.key for spec in step.specs):
+        if (asset, SOUND) in wanted and asset not in made:
+            inputs = Inputs(step.store, step.video_id, SOUND, (asset,))
+            with step.named_failures():
+                yield soundness(step.store, step.video_id, asset, inputs[asset])
     for check in checks:
-        if check.name in wanted:
+        if (check.asset, check.name) in wanted:
             yield check.result(step)

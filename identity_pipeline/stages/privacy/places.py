@@ -83,6 +83,7 @@ _NUMBERS: Final = (
 )
 _MEASURED: Final = (
     *("ride_video", "frames", "face_detections", "face_quality", "face_tracks", "riders"),
+    *("camera_places", "camera_votes", "camera_figures"),
     *("face_landmarks", "face_buckets", "moments", "identity_stability", "candidates"),
     *("anchor_set", "pair_set", "selection", "coverage_set", "challenge_set"),
     *("identity_dataset", "frame_ledger", "photo_set", "photo_faces"),

@@ -135,6 +135,17 @@ _pass = partial(
     pool=GPU,
 )
 _measure = partial(AssetSpec, group=MEASURE)
+_view = partial(
+    _measure,
+    kinds=("polars",),
+    inputs=(
+        *("ride_video", "frames", "face_detections", "face_quality", "face_tracks"),
+        "face_landmarks",
+    ),
+    settings=("buckets.occlusion_partial_from", "camera.vote_faces_min"),
+    step="camera_view",
+    cost=Cost(0.2),
+)
 _chunked = partial(_measure, operates=("crops.chunk_faces",), pool=GPU)
 _sets = partial(AssetSpec, group=IMAGE_SETS)
 _set = partial(_sets, kinds=("python",))
@@ -251,6 +262,11 @@ _ENTRIES: Final = (
         settings=all_but("buckets", *(name.partition(".")[2] for name in _EXPRESSIONS)),
         pictures={BINS: ()},
         cost=Cost(0.1),
+    ),
+    _view(key="camera_places", description="Where each track is in the picture, and when."),
+    _view(key="camera_votes", description="Where each rider looks when nothing draws them aside."),
+    _view(
+        key="camera_figures", description="Light, sharpness and faces, of the whole and by phase."
     ),
     _measure(
         key="moments",

@@ -77,6 +77,23 @@ class CameraRecord:
     videos: tuple[str, ...] = ()
     versions: tuple[CameraVersion, ...] = field(default=(CameraVersion(),))
 
+    def own(self, which: int) -> tuple[str, ...]:
+        """The videos of a version.
+
+        Args:
+            which: its place among the versions; the last is -1.
+        """
+        begins = [*(each.begins for each in self.versions), len(self.videos)]
+        at = which % len(self.versions)
+        return self.videos[begins[at] : begins[at + 1]]
+
+    def standing_still(self, which: int) -> tuple[str, ...]:
+        """The videos of a version, and those before it since the camera was last moved."""
+        at = which % len(self.versions)
+        moved = max(k for k, each in enumerate(self.versions[: at + 1]) if each.moved or k == 0)
+        end = self.versions[at].begins + len(self.own(at))
+        return self.videos[self.versions[moved].begins : end]
+
 
 @dataclass(frozen=True)
 class Cameras:

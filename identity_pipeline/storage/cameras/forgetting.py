@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-import polars as pl
-
-from identity_pipeline.storage.cameras import editions
+from identity_pipeline.storage.cameras import editions, watched
 from identity_pipeline.storage.cameras.cameras import Cameras, without_videos
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.layout import Layout
 
 
 def forget_videos(cameras: Cameras, gone: Collection[str]) -> list[Path]:
@@ -42,7 +41,7 @@ def forget_videos(cameras: Cameras, gone: Collection[str]) -> list[Path]:
 def _without(cameras: Cameras, folder: str, gone: Collection[str]) -> Iterator[Path | None]:
     layout = cameras.layout
     yield _of_record(cameras, folder, gone)
-    yield _of_watch(layout.camera_watch(folder), gone)
+    yield _of_watch(layout, folder, gone)
     for models in (layout.camera_models(folder), layout.ride_models(folder)):
         for name in editions.names_in(models):
             yield _of_edition(models / str(name), gone)
@@ -61,18 +60,13 @@ def _of_record(cameras: Cameras, folder: str, gone: Collection[str]) -> Path | N
     return path
 
 
-def _of_watch(path: Path, gone: Collection[str]) -> Path | None:
-    if not path.exists():
+def _of_watch(layout: Layout, folder: str, gone: Collection[str]) -> Path | None:
+    known = watched.recall(layout, folder)  # removes a damaged one
+    left = watched.without_videos(known, gone)
+    if left == known:
         return None
-    try:
-        rows = pl.read_parquet(path.read_bytes())
-        left = rows.filter(~pl.col(editions.VIDEO).is_in(list(gone)))
-    except (pl.exceptions.PolarsError, OSError):
-        return _removed(path)
-    if left.height == rows.height:
-        return None
-    atomic.write_with(path, left.write_parquet)
-    return path
+    watched.write(layout, folder, left)
+    return layout.camera_watch(folder)
 
 
 def _of_edition(folder: Path, gone: Collection[str]) -> Path | None:

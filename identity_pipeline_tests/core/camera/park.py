@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from identity_pipeline.core.camera.versions import Sighting
 from identity_pipeline.tables import TABLES
 
 ASPECT = 16 / 9
@@ -135,3 +136,41 @@ def videos_of(park: Park, count: int) -> tuple[pl.DataFrame, dict[str, dict[int,
         table, truths[name] = park.video(name)
         tables.append(table)
     return pl.concat(tables), truths
+
+
+def sightings(count: int, change: str = "", at: int = 0, seed: int = 1) -> list[Sighting]:
+    """Videos of a camera that changes at one of them; `daily`: every five of them."""
+    park, rng = Park(seats=ROW_OF_TWO, filled=(0.9, 0.7), seed=seed), np.random.default_rng(seed)
+    found = []
+    for k in range(count):
+        light, sharp, turned = 1.0, 1.0, 0.0
+        if change == "bumped" and k >= at:
+            park.bump, turned = (0.07, 0.05), 4.0
+        if change == "daily" and k % 5 == 0:
+            park.bump = tuple(rng.uniform(-0.2, 0.2, 2).tolist())
+        if change == "exposure" and k >= at:
+            light, sharp = 1.6, 1.6**0.5
+        name = f"v{k:04d}"
+        places, _ = park.video(name)
+        luma = 110 * light * np.exp(rng.normal(0, 0.1))
+        figures = {
+            "phase": None, "frames": 1200, "luma": luma, "faces_per_frame": rng.normal(1.6, 0.2),
+            "sharpness": 150 * sharp * np.exp(rng.normal(0, 0.1)) * (luma / light / 110) ** 0.5,
+            "detector_score": rng.normal(0.8, 0.02), "usable_share": rng.normal(0.7, 0.03),
+        }  # fmt: skip
+        votes = [
+            {"person_id": p, "pose_source": "face_mesh", "yaw": rng.normal(12 + turned, 3),
+             "pitch": rng.normal(-7, 4), "faces": 50}
+            for p in range(2)
+        ]  # fmt: skip
+        found.append(
+            Sighting(
+                name,
+                f"data-{k}",
+                (1280, 720),
+                places.drop("video_id"),
+                pl.DataFrame(votes, schema=TABLES["camera_votes"]),
+                pl.DataFrame([figures], schema=TABLES["camera_figures"]),
+            )
+        )
+    return found

@@ -12,8 +12,8 @@ from identity_pipeline.core.camera.figures import camera_of, figures_of
 from identity_pipeline.core.camera.normals import FIGURES, normals, usual_value
 from identity_pipeline.core.camera.reach import cells_of, lacking_words, reach
 from identity_pipeline.core.camera.versions import (
-    Sighting,
     Version,
+    another_picture,
     edition,
     member_rows,
     of_geometry,
@@ -23,47 +23,9 @@ from identity_pipeline.core.camera.versions import (
 )
 from identity_pipeline.settings import BucketSettings, CameraSettings
 from identity_pipeline.tables import TABLES, conform, empty
-from identity_pipeline_tests.core.camera.park import ROW_OF_TWO, Park
+from identity_pipeline_tests.core.camera.park import sightings
 
 S, B = CameraSettings(), BucketSettings()
-
-
-def sightings(count: int, change: str = "", at: int = 0, seed: int = 1) -> list[Sighting]:
-    """Videos of a camera that changes at one of them; `daily`: every five of them."""
-    park, rng = Park(seats=ROW_OF_TWO, filled=(0.9, 0.7), seed=seed), np.random.default_rng(seed)
-    found = []
-    for k in range(count):
-        light, sharp, turned = 1.0, 1.0, 0.0
-        if change == "bumped" and k >= at:
-            park.bump, turned = (0.07, 0.05), 4.0
-        if change == "daily" and k % 5 == 0:
-            park.bump = tuple(rng.uniform(-0.2, 0.2, 2).tolist())
-        if change == "exposure" and k >= at:
-            light, sharp = 1.6, 1.6**0.5
-        name = f"v{k:04d}"
-        places, _ = park.video(name)
-        luma = 110 * light * np.exp(rng.normal(0, 0.1))
-        figures = {
-            "phase": None, "frames": 1200, "luma": luma, "faces_per_frame": rng.normal(1.6, 0.2),
-            "sharpness": 150 * sharp * np.exp(rng.normal(0, 0.1)) * (luma / light / 110) ** 0.5,
-            "detector_score": rng.normal(0.8, 0.02), "usable_share": rng.normal(0.7, 0.03),
-        }  # fmt: skip
-        votes = [
-            {"person_id": p, "pose_source": "face_mesh", "yaw": rng.normal(12 + turned, 3),
-             "pitch": rng.normal(-7, 4), "faces": 50}
-            for p in range(2)
-        ]  # fmt: skip
-        found.append(
-            Sighting(
-                name,
-                f"data-{k}",
-                (1280, 720),
-                places.drop("video_id"),
-                pl.DataFrame(votes, schema=TABLES["camera_votes"]),
-                pl.DataFrame([figures], schema=TABLES["camera_figures"]),
-            )
-        )
-    return found
 
 
 @cache
@@ -72,7 +34,7 @@ def history(count: int, change: str = "", at: int = 0) -> list[Version]:
 
 
 def firsts(versions: list[Version]) -> list[str]:
-    return [version.videos[0].video_id for version in versions]
+    return [version.videos[0] for version in versions]
 
 
 def test_a_camera_that_stays_is_one_version() -> None:
@@ -84,20 +46,19 @@ def test_a_camera_that_stays_is_one_version() -> None:
 def test_a_bump_begins_a_version_with_its_first_video() -> None:
     before, after = history(85, "bumped", 45)
     assert firsts([before, after])[0] == "v0000"
-    assert abs(int(after.videos[0].video_id[1:]) - 45) <= 1
+    assert abs(int(after.videos[0][1:]) - 45) <= 1
+    assert after.first == after.videos[0] and after.noticed in after.videos and after.moved
     assert [cause.kind for cause in after.causes] == ["bumped"]
     assert after.earlier == []
     assert len(of_geometry(before, S)) == 40
-    assert {each.video_id for each in of_geometry(after, S)}.isdisjoint(
-        each.video_id for each in before.videos
-    )
+    assert set(of_geometry(after, S)).isdisjoint(before.videos)
 
 
 def test_another_light_leaves_pose_zero_and_seats_as_they_are() -> None:
     before, after = history(75, "exposure", 45)
     assert [cause.kind for cause in after.causes] == ["exposure"]
-    assert of_geometry(after, S)[0].video_id == "v0000"
-    assert of_normals(after, S) == [] or of_normals(after, S)[0].video_id == firsts([after])[0]
+    assert of_geometry(after, S)[0] == "v0000" and not after.moved
+    assert of_normals(after, S) == [] or of_normals(after, S)[0] == firsts([after])[0]
     assert after.seats is not None and before.seats is not None
     assert after.seats.equals(before.seats)
 
@@ -125,8 +86,9 @@ def test_what_is_left_out_counts_nowhere_and_is_said() -> None:
     films = sightings(30)
     why = {"v0003": "it is of another ride: it does not follow the course of the others."}
     (version,) = versions_of(films, S, why)
-    members = conform("camera_members", member_rows([version], S, why))
-    assert "v0003" not in {each.video_id for each in version.videos}
+    made_of = [each for each in films if each.video_id in of_geometry(version, S)]
+    members = conform("camera_members", member_rows(1, made_of, made_of, why))
+    assert "v0003" not in version.videos
     left = members.filter(pl.col("left_out").is_not_null())
     assert left.select("video_id", "left_out").rows() == list(why.items())
     counted = members.filter(pl.col("geometry"))
@@ -134,11 +96,13 @@ def test_what_is_left_out_counts_nowhere_and_is_said() -> None:
 
 
 def test_a_picture_of_another_shape_is_of_another_camera() -> None:
-    films = sightings(4)
-    odd = Sighting(**{**vars(films[2]), "frame_size": (720, 1280)})
-    said = other_pictures([*films[:2], odd, films[3]])
-    assert list(said) == ["v0002"] and "720 x 1280" in said["v0002"]
-    assert other_pictures(films) == {}
+    wide, tall = (1280, 720), (720, 1280)
+    said = other_pictures({"v0": wide, "v1": (640, 360), "v2": tall, "v3": wide})
+    assert list(said) == ["v2"] and "720 x 1280" in said["v2"]
+    assert other_pictures({"v0": wide}) == other_pictures({}) == {}
+    assert another_picture([wide, *[tall] * 20], S)
+    assert not another_picture([wide, *[tall] * 19], S)
+    assert not another_picture([tall] * 21, S)
 
 
 # --- figures and usual values -------------------------------------------------------------------

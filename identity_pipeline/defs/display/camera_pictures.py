@@ -1,0 +1,51 @@
+"""Metadata of what is known of cameras: the figures that are watched, and their picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from identity_pipeline.defs.display.metadata import numbers, svg
+from identity_pipeline.settings import CameraSettings
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.library.camera_watch import Look
+
+NO_NAME = "the camera without a name"
+
+
+def sentences(look: Look) -> list[str]:
+    """What a video says against its camera; nothing where all is as usual."""
+    told = [f"It does not count for its camera: {look.left_out}"] if look.left_out else []
+    if look.causes:
+        told.append(f"{_capital('; '.join(look.causes))}, since {look.begun}.")
+    unlike = [each.sentence for each in look.verdict.unlike]
+    return [*told, f"{_capital('; '.join(unlike))}."] if unlike else told
+
+
+def as_usual(look: Look, settings: CameraSettings) -> str:
+    """What is said where nothing is unusual."""
+    before = look.verdict.compared
+    few = "" if before >= settings.videos_min else "; too few to tell a change"
+    return f"As the {before} videos of {look.camera or NO_NAME} before it{few}."
+
+
+def describe_look(look: Look) -> dict[str, Any]:
+    """The figures of the video, and their picture over the videos before it."""
+    from identity_pipeline.core.camera.watch import WATCHED
+    from identity_pipeline.media.watch_figure import watch_svg
+
+    figures = dict(look.told)[look.told[-1][0]] if look.told else {}
+    loud = [each.figure for each in (*look.verdict.changes, *look.verdict.unlike)]
+    shown = watch_svg(look.told, look.begun, loud) if look.told else None
+    return {
+        "camera": look.camera or NO_NAME,
+        "version": look.version,
+        "videos_before": look.verdict.compared,
+        **({"first_video_of_the_version": look.begun} if look.begun else {}),
+        **numbers({name: figures.get(name) for name in WATCHED}),
+        **({"figures": svg(shown, "what is watched, video by video")} if shown else {}),
+    }
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,54 @@
+"""What a video says of its camera: where tracks are, where riders look, how light and sharp it is.
+
+Everything is told by tables; no pixel is looked at. Models of cameras are made of this alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from identity_pipeline.core.camera.figures import camera_of, figures_of
+from identity_pipeline.core.camera.places import places_of
+from identity_pipeline.core.camera.pose_zero import votes_of
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.specs.assets import outputs_of
+
+CAMERA_VIEW = outputs_of("camera_view")
+
+
+def camera_view(
+    name: str,
+    table_of: Callable[[str], pl.DataFrame],
+    settings: Settings,
+    phases: pl.DataFrame | None,
+) -> pl.DataFrame:
+    """One of the tables `camera_places`, `camera_votes` and `camera_figures` of a video.
+
+    Args:
+        name: which.
+        table_of: reads another table of the video by its name.
+        settings: `buckets` and `camera`.
+        phases: frame_idx, phase; None where no phases are known.
+    """
+    detections, quality = table_of("face_detections"), table_of("face_quality")
+    if name == "camera_places":
+        video = table_of("ride_video")
+        size = int(video["width"][0]), int(video["height"][0])
+        return places_of(table_of("face_tracks"), detections, table_of("frames"), size, phases)
+    if name == "camera_votes":
+        faces = table_of("face_landmarks").join(quality.select("face_id", "loose"), on="face_id")
+        return votes_of(faces, settings.buckets, settings.camera)
+    return figures_of(table_of("frames"), detections, quality, phases)
+
+
+def camera_of_video(ride_video: pl.DataFrame, settings: Settings) -> str | None:
+    """The name of the camera that filmed a video; None: it has none.
+
+    Args:
+        ride_video: the table of that name, or its column `path`.
+        settings: `ingest.camera_pattern`.
+    """
+    return camera_of(Path(ride_video["path"][0]).stem, settings.ingest.camera_pattern)
