@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -66,17 +66,29 @@ def _row(
     def y(value: float) -> float:
         return top + 4 + (ROW_H - 8) * (high - value) / room
 
-    parts = [text(LEFT - 8, top + ROW_H / 2 + 4, WATCHED[name].words, "end small")]
-    if usual:
-        parts.append(tag("rect", x=LEFT, y=y(usual[2]), width=PLOT_W, fill=BAND,
-                         height=y(usual[1]) - y(usual[2]), fill_opacity=0.16))  # fmt: skip
-        parts.append(tag("path", d=f"M{num(LEFT)} {num(y(usual[0]))}h{num(PLOT_W)}", stroke=BAND,
-                         stroke_opacity=0.6))  # fmt: skip
+    middle = top + ROW_H / 2 + 4
+    said = "not measured" if np.isnan(seen[-1]) else f"{seen[-1]:.3g}"
+    return [
+        text(LEFT - 8, middle, WATCHED[name].words, "end small"),
+        *(_band(y(usual[0]), y(usual[1]), y(usual[2])) if usual else ()),
+        *_dots(seen, y, len(seen) - 1 if begun is None else begun - first, loud),
+        text(LEFT + PLOT_W + 8, middle, said, "strong" if loud else None),
+    ]
+
+
+def _band(usual: float, low: float, high: float) -> list[str]:
+    """The usual value and its band, by their heights in the figure."""
+    return [
+        tag("rect", x=LEFT, y=high, width=PLOT_W, height=low - high, fill=BAND, fill_opacity=0.16),
+        tag("path", d=f"M{num(LEFT)} {num(usual)}h{num(PLOT_W)}", stroke=BAND, stroke_opacity=0.6),
+    ]
+
+
+def _dots(seen: Floats, y: Callable[[float], float], since: int, loud: bool) -> list[str]:
+    """A dot a video; those since one are red where they are the reason of a warning."""
     last = len(seen) - 1
-    for index in np.flatnonzero(~np.isnan(seen)):
-        red = loud and (index == last or (begun is not None and index >= begun - first))
-        parts.append(tag("circle", cx=_x(float(index), len(seen)), cy=y(float(seen[index])),
-                         r=3.0 if index == last else 1.8, fill=ALARM if red else DOT))  # fmt: skip
-    said = "not measured" if np.isnan(seen[last]) else f"{seen[last]:.3g}"
-    parts.append(text(LEFT + PLOT_W + 8, top + ROW_H / 2 + 4, said, "strong" if loud else None))
-    return parts
+    return [
+        tag("circle", cx=_x(float(index), len(seen)), cy=y(float(seen[index])),
+            r=3.0 if index == last else 1.8, fill=ALARM if loud and index >= since else DOT)
+        for index in np.flatnonzero(~np.isnan(seen))
+    ]  # fmt: skip
