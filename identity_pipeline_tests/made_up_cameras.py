@@ -8,7 +8,7 @@ import polars as pl
 
 from identity_pipeline.core.camera.versions import Sighting
 from identity_pipeline.storage.video.tables import TableStore
-from identity_pipeline.tables import TABLES, empty
+from identity_pipeline.tables import TABLES
 
 
 def film(store: TableStore, seen: Sighting, stem: str | None = None) -> str:
@@ -25,9 +25,28 @@ def film(store: TableStore, seen: Sighting, stem: str | None = None) -> str:
     store.write("ride_video", name, video, "f")
     for table in ("places", "votes", "figures"):
         store.write(f"camera_{table}", name, getattr(seen, table), "f")
-    for table in ("riders", "face_landmarks", "face_quality"):
-        store.write(table, name, empty(table), "f")
+    for table, rows in _faces(seen).items():
+        store.write(table, name, pl.DataFrame(rows, schema=TABLES[table]), "f")
     return name
+
+
+def _faces(seen: Sighting) -> dict[str, list[dict[str, object]]]:
+    """Riders who look where their vote says all the time, their tables by name."""
+    landmarks: list[dict[str, object]] = []
+    quality: list[dict[str, object]] = []
+    riders: list[dict[str, object]] = []
+    tracks = seen.places["track_id"].to_list()
+    for vote, track in zip(seen.votes.iter_rows(named=True), tracks, strict=False):
+        person = vote["person_id"]
+        riders.append({"track_id": track, "person_id": person, "reason": "rider"})
+        for frame in range(6):
+            face = {"face_id": f"{frame:06d}-{person}", "frame_idx": frame}
+            pose = {"yaw": vote["yaw"], "pitch": vote["pitch"] + 6, "pitch_raw": vote["pitch"]}
+            mien = {"eye_open": 0.9, "mouth_open": 0.0, "smile": 0.0, "pitch_level": -6.0}
+            about = {"person_id": person, "pose_source": vote["pose_source"]}
+            landmarks.append({**face, **about, **pose, **mien})
+            quality.append({**face, "loose": frame > 0, "luma_mean": 110.0, "clipped_share": 0.0})
+    return {"riders": riders, "face_landmarks": landmarks, "face_quality": quality}
 
 
 def film_all(store: TableStore, seen: Iterable[Sighting]) -> list[str]:

@@ -67,7 +67,6 @@ TABLES: Final[dict[str, Table]] = {
             "detector_score": pl.Float64,  # mean; null: no face
             "usable_share": pl.Float64,  # of the faces, those that pass the loose gate
         },
-        "phase",
         ranges={"detector_score": SHARE, "usable_share": SHARE, "faces_per_frame": COUNT},
     ),
     "camera_pose_zero": Table(

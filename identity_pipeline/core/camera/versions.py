@@ -271,6 +271,21 @@ def edition(videos: int, settings: CameraSettings) -> int:
     return made
 
 
+def known_words(made_of: int, videos: int, settings: CameraSettings) -> str:
+    """Of how many videos a camera's model is, or how many it lacks.
+
+    Args:
+        made_of: videos of the model; 0: there is none.
+        videos: since the camera was last moved.
+        settings: how many are needed, and at most used.
+    """
+    if not made_of:
+        return f"not known yet ({videos} of {settings.videos_min} videos)"
+    if 2 * made_of > settings.videos_max:
+        return f"is of {made_of} videos, {videos} known; not made anew while the camera stays"
+    return f"is of {made_of} videos, {videos} known; made anew at {2 * made_of}"
+
+
 def of_geometry(version: Version, settings: CameraSettings) -> list[str]:
     """The videos that pose zero, seats and reach are made of; none while there are too few."""
     return version.standing_still[: edition(len(version.standing_still), settings)]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from identity_pipeline.defs.display import camera_pictures
 from identity_pipeline.defs.display import library_pictures as pictures
 from identity_pipeline.defs.instance.jobs import nightly
 from identity_pipeline.defs.instance.preflight import check_folder, check_numbers
@@ -88,3 +89,21 @@ def kmeans_heads(step: LibraryStep) -> dg.MaterializeResult:
             "summary": dg.MetadataValue.md(summary(trained)),
         },
     )
+
+
+@library_asset
+def camera_model(step: LibraryStep) -> dg.MaterializeResult:
+    """What the videos of each camera teach: pose zero, seats, reachable cells, usual values.
+
+    Made of twenty videos of a version, and anew when their number has doubled.
+    """
+    from identity_pipeline.stages.library.camera_model import make_models
+
+    with step.working() as work:
+        known = make_models(step.store, step.settings, step.reporter())
+        work.units = sum(name.videos for each in known for name in each.made)
+        work.computed = work.units > 0
+    for each in known:
+        if each.damage:
+            step.context.log.warning(each.damage)
+    return dg.MaterializeResult(metadata=camera_pictures.describe_models(known))

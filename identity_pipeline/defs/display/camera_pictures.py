@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from identity_pipeline.defs.display.metadata import numbers, svg
+from identity_pipeline.defs.display.metadata import numbers, records, svg
 from identity_pipeline.settings import CameraSettings
 
 if TYPE_CHECKING:
+    from identity_pipeline.stages.library.camera_model import Known
     from identity_pipeline.stages.library.camera_watch import Look
 
 NO_NAME = "the camera without a name"
@@ -45,6 +47,22 @@ def describe_look(look: Look) -> dict[str, Any]:
         **numbers({name: figures.get(name) for name in WATCHED}),
         **({"figures": svg(shown, "what is watched, video by video")} if shown else {}),
     }
+
+
+def describe_models(known: Sequence[Known]) -> dict[str, Any]:
+    """What is known of each camera, and who was left out of it."""
+    made = sum(len(each.made) for each in known)
+    rows = [
+        {
+            "camera": each.camera or NO_NAME,
+            "version": each.version,
+            "model": each.damage or each.sentence,
+            "made_now": ", ".join(map(str, each.made)) or "nothing",
+            "left_out": "; ".join(f"{v}: {why}" for v, why in each.left_out.items()) or "nothing",
+        }
+        for each in known
+    ]
+    return {"reused": not made, "models_made": made, "cameras": records(rows)}
 
 
 def _capital(text: str) -> str:

@@ -228,6 +228,7 @@ PLACES: Final[tuple[Place, ...]] = (
         "record",
         ("cameras",),
         "which rides each camera filmed, how they looked, and means over twenty of them or more",
+        assets=("camera_model",),
         erase=_by("cameras"),
     ),
     Place(

@@ -519,6 +519,18 @@ _ENTRIES: Final = (
     ),
     _of_people(key="identity_profiles", kinds=("json",)),
     _of_people(key="kmeans_heads", kinds=("numpy",)),
+    _of_all(
+        key="camera_model",
+        group=LIBRARY,
+        kinds=("polars",),
+        inputs=(
+            *("camera_places", "camera_votes", "camera_figures"),
+            *("riders", "face_landmarks", "face_quality"),
+        ),
+        cost=_each(30, "videos"),
+        pool=LIBRARY_POOL,
+        nightly=True,
+    ),
     AssetSpec(
         key="person_dataset",
         group=DATASETS,

@@ -1,0 +1,309 @@
+"""Models of cameras: pose zero, seats, reach and usual values of each version, as editions.
+
+An edition is made of the first videos of a version: when there are twenty, then forty, and so on,
+so it is the same whenever it is made, and rarely another one. One that is there is never made anew
+but where it is damaged; settings that changed take effect with the next.
+
+What belongs here: which editions are wanted, and making them from the tables of their videos. What
+does not: versions (`stages.library.camera_watch`), and which video keeps which edition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import polars as pl
+
+from identity_pipeline.core.camera.head_frame import in_head_frame, zero_for
+from identity_pipeline.core.camera.normals import normals
+from identity_pipeline.core.camera.pose_zero import pose_zeros
+from identity_pipeline.core.camera.reach import CELLS, cells_of, reach
+from identity_pipeline.core.camera.seating import seat_tracks
+from identity_pipeline.core.camera.seats import find_seats
+from identity_pipeline.core.camera.versions import (
+    Sighting,
+    edition,
+    known_words,
+    member_rows,
+    other_pictures,
+    with_names,
+)
+from identity_pipeline.core.faces.buckets import assign_buckets
+from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.library.camera_sightings import Sightings
+from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
+from identity_pipeline.storage.cameras.editions import EditionName
+from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.video.tables import MissingTableError, TableStore
+from identity_pipeline.tables import TABLES
+
+CODE: Final = "1"
+"""Of what is computed here and in `core.camera`; noted in each edition."""
+_SHAPED_BY: Final = ("camera", "buckets")
+_FACES: Final = (
+    *("face_id", "frame_idx", "person_id", "pose_source", "yaw", "pitch", "pitch_raw"),
+    *("pitch_level", "eye_open", "mouth_open", "smile", "occlusion"),
+)
+"""Columns of `face_landmarks` that are read."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a camera now.
+
+    Attributes:
+        camera: its name; None: the one without.
+        version: its last.
+        sentence: how many videos its model is of, or what it lacks.
+        made: editions that were made just now.
+        left_out: of its last version, videos that do not count, and why.
+        damage: why nothing can be said of it; None where all is well.
+    """
+
+    camera: str | None
+    version: int = 1
+    sentence: str = ""
+    made: tuple[EditionName, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    damage: str | None = None
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A video of a model.
+
+    Attributes:
+        sighting: what it says of its camera.
+        faces: its usable faces, with what bins are told by.
+        riders: track_id, person_id.
+    """
+
+    sighting: Sighting
+    faces: pl.DataFrame
+    riders: pl.DataFrame
+
+
+def make_models(store: TableStore, settings: Settings, progress: Progress = silent) -> list[Known]:
+    """Makes the models of all cameras that are wanted and not there.
+
+    Args:
+        store: the tables.
+        settings: in force.
+        progress: told of each camera.
+    """
+    cameras = Cameras(store.layout)
+    names = cameras.names()
+    found = [Known(None, damage=str(error)) for error in cameras.damaged().values()]
+    for done, camera in enumerate(names):
+        progress("cameras", done, len(names), "cameras")
+        found.append(make_model(store, settings, camera))
+    return found
+
+
+def make_model(store: TableStore, settings: Settings, camera: str | None) -> Known:
+    """Makes the editions of one camera's model that are wanted and not there, or damaged.
+
+    Args:
+        store: the tables.
+        settings: in force.
+        camera: its name; None: the one without.
+
+    Raises:
+        DamagedFileError: the record of the camera cannot be read.
+    """
+    cameras = Cameras(store.layout)
+    with cameras.locked(camera, "making its model"):
+        record = cameras.record(camera) or CameraRecord(camera)
+        maker = _Maker(cameras, Sightings(store, settings, camera), record)
+        for which in range(len(record.versions)):
+            maker.make(which)
+        return maker.known()
+
+
+@dataclass
+class _Maker:
+    """Makes the models of one camera, while its lock is held."""
+
+    cameras: Cameras
+    sightings: Sightings
+    record: CameraRecord
+    made: list[EditionName] = field(default_factory=list)
+    _members: dict[str, _Member] = field(default_factory=dict)
+    _left_out: dict[int, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        return self.sightings.settings
+
+    def make(self, which: int) -> None:
+        """The editions of a version that are damaged, and the newest that it can have.
+
+        Args:
+            which: its place among the versions.
+        """
+        number = self.record.versions[which].number
+        there = [n for n in self.cameras.editions(self.record.camera) if n.version == number]
+        wanted = [name for name in there if self._is_damaged(name)]
+        newest = self._newest(which, there[-1] if there else None)
+        for name in [*wanted, *([newest] if newest else [])]:
+            self._write(which, name)
+
+    def known(self) -> Known:
+        """What is known of the camera now."""
+        camera, settings = self.record.camera, self.settings.camera
+        last = len(self.record.versions) - 1
+        in_force = self.cameras.in_force(camera)
+        left_out = self._left_out.get(last, {})
+        there = [v for v in self.record.standing_still(last) if v not in left_out]
+        words = known_words(in_force.videos if in_force else 0, len(there), settings)
+        number = self.record.versions[last].number
+        return Known(camera, number, words, tuple(self.made), left_out)
+
+    def _newest(self, which: int, there: EditionName | None) -> EditionName | None:
+        """The edition that a version can have now; None where it has it."""
+        settings, number = self.settings.camera, self.record.versions[which].number
+        most = self._edition(number, self.record.standing_still(which), self.record.own(which))
+        if not most.videos or (there and not _is_more(most, there)):
+            return None  # without reading anything
+        still, own = self._counted(which, settings.videos_max)
+        can = self._edition(number, still, own)
+        return can if can.videos and (there is None or _is_more(can, there)) else None
+
+    def _edition(self, number: int, still: Sequence[str], own: Sequence[str]) -> EditionName:
+        settings = self.settings.camera
+        return EditionName(number, edition(len(still), settings), edition(len(own), settings))
+
+    def _counted(self, which: int, most: int) -> tuple[list[str], list[str]]:
+        """The first videos that a version's model is made of: since the last move, and its own."""
+        still, own = self.record.standing_still(which), self.record.own(which)
+        read = {v: self._member(v, which) for v in (*still[: 2 * most], *own[: 2 * most])}
+        sizes = {v: each.sighting.frame_size for v, each in read.items() if each is not None}
+        out = self._left_out.setdefault(which, {})
+        out |= other_pictures(sizes)
+        counts = [v for v in sizes if v not in out]
+        return [v for v in still if v in counts][:most], [v for v in own if v in counts][:most]
+
+    def _member(self, video: str, which: int) -> _Member | None:
+        """A video with all that a model reads of it; where that fails it is left out and said."""
+        if video not in self._members:
+            seen = self.sightings.find(video)
+            if seen is None:
+                return None
+            try:
+                self._members[video] = _member_of(self.sightings.store, seen)
+            except (MissingTableError, DamagedFileError) as error:
+                self._left_out.setdefault(which, {})[video] = str(error)
+                return None
+        return self._members[video]
+
+    def _write(self, which: int, name: EditionName) -> None:
+        still, own = self._counted(which, max(name.videos, name.own))
+        geometry = [self._members[video] for video in still[: name.videos]]
+        of_own = [self._members[video].sighting for video in own[: name.own]]
+        if not geometry:
+            return  # of a damaged one: its videos are gone, so nothing can make it anew
+        tables = model_of(name.version, geometry, of_own, self._left_out[which], self.settings)
+        about: dict[str, Any] = {
+            "camera": self.record.camera,
+            "version": name.version,
+            "videos": len(geometry),
+            "own_videos": len(of_own),
+            "code": CODE,
+            "settings": chosen(self.settings, _SHAPED_BY),
+        }
+        self.cameras.write_model(self.record.camera, name, tables, about)
+        self.made.append(name)
+
+    def _is_damaged(self, name: EditionName) -> bool:
+        try:
+            found = self.cameras.model(self.record.camera, str(name))
+            if found is not None:
+                found.check()
+        except DamagedFileError:
+            return True
+        return False
+
+
+def _is_more(one: EditionName, other: EditionName) -> bool:
+    """Whether an edition is of more videos than another, and of fewer in nothing."""
+    return one != other and one.videos >= other.videos and one.own >= other.own
+
+
+def _member_of(store: TableStore, seen: Sighting) -> _Member:
+    name = seen.video_id
+    quality = store.read("face_quality", name, ("face_id", "loose", "luma_mean", "clipped_share"))
+    faces = store.read("face_landmarks", name, _FACES).join(
+        quality.filter("loose").drop("loose"), on="face_id", maintain_order="left"
+    )
+    riders = store.read("riders", name, ("track_id", "person_id")).drop_nulls()
+    return _Member(seen, faces, riders)
+
+
+def model_of(
+    version: int,
+    geometry: Sequence[_Member],
+    of_own: Sequence[Sighting],
+    left_out: Mapping[str, str],
+    settings: Settings,
+) -> dict[str, pl.DataFrame]:
+    """The tables of a model.
+
+    Args:
+        version: of the camera.
+        geometry: the videos of pose zero, seats and reach, in order; at least one.
+        of_own: the videos of the usual values, in order.
+        left_out: videos that do not count, and why.
+        settings: `camera` and `buckets`.
+    """
+    seen = [member.sighting for member in geometry]
+    order, aspect = [each.video_id for each in seen], seen[0].aspect
+    seats = find_seats(with_names(seen, "places"), order, aspect, settings.camera)
+    sitting = [_seats_of_people(member, seats, settings) for member in geometry]
+    votes = pl.concat(
+        member.sighting.votes.with_columns(
+            video_id=pl.lit(member.sighting.video_id),
+            seat=pl.col("person_id").replace_strict(own, default=None, return_dtype=pl.Int64),
+        )
+        for member, own in zip(geometry, sitting, strict=True)
+    )
+    zeros = pose_zeros(votes, order, settings.camera)
+    cells = [
+        _cells(member, own, zeros, settings) for member, own in zip(geometry, sitting, strict=True)
+    ]
+    figures = with_names(of_own, "figures") if of_own else pl.DataFrame()
+    return {
+        "camera_seats": seats,
+        "camera_pose_zero": zeros,
+        "camera_reach": reach(pl.concat(cells), settings.buckets),
+        "camera_normals": normals(figures, settings.camera)
+        if of_own
+        else pl.DataFrame(schema=TABLES["camera_normals"]),
+        "camera_members": member_rows(version, seen, of_own, left_out),
+    }
+
+
+def _seats_of_people(member: _Member, seats: pl.DataFrame, settings: Settings) -> dict[int, int]:
+    """The seat of each rider of a video of whom one seat alone is told."""
+    if seats.is_empty():
+        return {}
+    seen = member.sighting
+    places = seen.places.with_columns(video_id=pl.lit(seen.video_id))
+    seated = seat_tracks(places, seats, seen.aspect, settings.camera).drop_nulls("seat")
+    told = member.riders.join(seated, on="track_id").group_by("person_id").agg("seat")
+    one = told.filter(pl.col("seat").list.n_unique() == 1)
+    return dict(one.select("person_id", pl.col("seat").list.first()).iter_rows())
+
+
+def _cells(
+    member: _Member, sitting: Mapping[int, int], zeros: pl.DataFrame, settings: Settings
+) -> pl.DataFrame:
+    """What the riders of a video reached, in the person-and-camera frame."""
+    if member.faces.is_empty():
+        return pl.DataFrame(schema=CELLS)
+    people = member.faces["person_id"].unique().to_list()
+    own = {person: zero_for(zeros, sitting.get(person)) for person in people}
+    framed = in_head_frame(member.faces, own, settings.buckets)
+    return cells_of(member.sighting.video_id, assign_buckets(framed, settings.buckets))
