@@ -54,6 +54,7 @@ def settings_of(specs: Collection[AssetSpec], settings: Settings) -> Settings:
         for name in (
             *(*s.settings, *s.batches, *s.operates, *(s.highlights or ()), *(s.banks or ())),
             *(setting for several in s.pictures.values() for setting in several),
+            *(setting for learnt in s.learnt.values() for setting in learnt.settings),
         )
     }
     asset = ", ".join(spec.key for spec in specs)
