@@ -173,22 +173,22 @@ class _Watch:
 
     def _again(self, video: str, verdict: Verdict | None = None) -> Look:
         """The same of a video that was looked at before: it begins no version."""
-        at = self.record.videos.index(video)
-        which = max(k for k, each in enumerate(self.record.versions) if each.begins <= at)
+        which, begun = self.record.version_of(video), self.record.noticed_by(video)
         why, told = self._left_out(which).get(video), self._series(which, video)
         if verdict is None and why is None:
             verdict = judge([figures for _, figures in told], self.sightings.settings.camera)
-        begun = [k for k, each in enumerate(self.record.versions) if each.noticed == video]
-        return Look(
+        look = Look(
             self.camera,
             self.record.versions[which].number,
             verdict or Verdict(len(told), (), ()),
             self.known[video].figures,
             told,
-            tuple(cause for k in begun for cause in self.record.versions[k].causes),
-            next(iter(self._own(begun[0])), None) if begun else None,
-            why,
+            left_out=why,
         )
+        if begun is None:
+            return look
+        causes, first = self.record.versions[begun].causes, next(iter(self._own(begun)), None)
+        return replace(look, causes=causes, begun=first)
 
     def _reshape(self, video: str) -> None:
         """Begins a version where the camera now gives another picture for good."""
