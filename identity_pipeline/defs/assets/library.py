@@ -99,10 +99,8 @@ def camera_model(step: LibraryStep) -> dg.MaterializeResult:
     """
     from identity_pipeline.stages.library.camera_model import make_models
 
-    with step.working() as work:
-        known = make_models(step.store, step.settings, step.reporter())
-        work.units = sum(name.videos for each in known for name in each.made)
-        work.computed = work.units > 0
+    with step.healing():
+        known = make_models(step.store, step.settings)
     for each in known:
         if each.damage:
             step.context.log.warning(each.damage)

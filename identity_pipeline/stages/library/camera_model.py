@@ -33,7 +33,6 @@ from identity_pipeline.core.camera.versions import (
 from identity_pipeline.core.faces.buckets import assign_buckets
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.library.camera_sightings import Sightings
-from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import EditionName
 from identity_pipeline.storage.files.small_files import DamagedFileError
@@ -86,21 +85,16 @@ class _Member:
     riders: pl.DataFrame
 
 
-def make_models(store: TableStore, settings: Settings, progress: Progress = silent) -> list[Known]:
+def make_models(store: TableStore, settings: Settings) -> list[Known]:
     """Makes the models of all cameras that are wanted and not there.
 
     Args:
         store: the tables.
         settings: in force.
-        progress: told of each camera.
     """
     cameras = Cameras(store.layout)
-    names = cameras.names()
-    found = [Known(None, damage=str(error)) for error in cameras.damaged().values()]
-    for done, camera in enumerate(names):
-        progress("cameras", done, len(names), "cameras")
-        found.append(make_model(store, settings, camera))
-    return found
+    damaged = [Known(None, damage=str(error)) for error in cameras.damaged().values()]
+    return [*damaged, *(make_model(store, settings, camera) for camera in cameras.names())]
 
 
 def make_model(store: TableStore, settings: Settings, camera: str | None) -> Known:

@@ -534,7 +534,6 @@ _ENTRIES: Final = (
             *("camera_places", "camera_votes", "camera_figures"),
             *("riders", "face_landmarks", "face_quality"),
         ),
-        cost=_each(30, "videos"),
         pool=LIBRARY_POOL,
         nightly=True,
     ),
