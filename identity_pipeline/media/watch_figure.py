@@ -10,7 +10,7 @@ from identity_pipeline.core.camera.normals import OUTSIDE
 from identity_pipeline.core.camera.watch import UNLIKE_MAX, WATCHED, Figures, Floats, usual_band
 from identity_pipeline.media.svg import ALARM, num, svg, tag, text, tip
 
-LEFT, PLOT_W, VALUE_W, ROW_H, TOP, BOTTOM = 240.0, 460.0, 80.0, 44.0, 22.0, 22.0
+LEFT, PLOT_W, VALUE_W, ROW_H, TOP, BOTTOM = 290.0, 460.0, 80.0, 44.0, 22.0, 22.0
 BAND, DOT = "#22a079", "#2e86de"
 
 
