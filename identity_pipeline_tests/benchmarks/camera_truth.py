@@ -1,6 +1,7 @@
 """How well the model of a camera finds what is known of made-up cameras, and how rarely it errs.
 
     python -m identity_pipeline_tests.benchmarks.camera_truth [--cameras N] [--videos N] [--json F]
+    python -m identity_pipeline_tests.benchmarks.camera_truth --picture FILE.svg
 
 Cameras are rows of tables with truth (`core.camera.park`), no pictures: what this says is of the
 statistics alone. A minute of one core with the defaults; more cameras and videos make it sharper.
@@ -17,9 +18,11 @@ import numpy as np
 
 from identity_pipeline.core.camera.seating import seat_tracks
 from identity_pipeline.core.camera.seats import SEAT, find_seats
+from identity_pipeline.core.camera.versions import versions_of
 from identity_pipeline.core.camera.watch import judge
+from identity_pipeline.media.watch_figure import watch_svg
 from identity_pipeline.settings import CameraSettings
-from identity_pipeline_tests.core.camera.park import ASPECT, Park, videos_of
+from identity_pipeline_tests.core.camera.park import ASPECT, Park, sightings, videos_of
 from identity_pipeline_tests.core.camera.test_pose_zero import camera, votes, zeros_of
 from identity_pipeline_tests.core.camera.test_seats import CAMERAS, nearest, order_of, seats_in
 from identity_pipeline_tests.core.camera.test_watch import changed, film, rows
@@ -122,12 +125,26 @@ def changes(cameras: int) -> Figures:
     return found
 
 
+def picture(target: Path) -> None:
+    """What `like_its_camera` shows of a made-up camera that is bumped at its 41st video."""
+    before, after = versions_of(sightings(60, "bumped", 40), S)
+    loud = [change.figure for change in after.causes]
+    target.write_text(watch_svg(after.before, after.first, loud), encoding="utf-8")
+    for change in after.causes:
+        print(f"{after.noticed}: {change.sentence}, since {after.first}")
+    print(f"version {before.number}: {len(before.videos)} videos")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cameras", type=int, default=14)
     parser.add_argument("--videos", type=int, default=150)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--picture", type=Path)
     said = parser.parse_args()
+    if said.picture:
+        picture(said.picture)
+        return
     told: Figures = {}
     for videos in (20, 40, 80):
         told |= pose_zero(2 * said.cameras, videos) | seats(said.cameras, videos)

@@ -16,7 +16,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -28,6 +30,8 @@ from identity_pipeline.core.camera.watch import BUMPED, Change, Figures, Verdict
 from identity_pipeline.settings import CameraSettings
 from identity_pipeline.tables import TABLES
 
+PLACES: Final = ("x", "y", "log_size")
+"""What is watched of where riders are; told by seats alone."""
 NOTHING_LEFT_OUT: Mapping[str, str] = MappingProxyType({})
 
 
@@ -147,7 +151,7 @@ def versions_of(
 def advance(
     versions: list[Version],
     videos: Sequence[str],
-    sighting_of: Callable[[str], Sighting],
+    sighting_of: Callable[[str], Sighting | None],
     settings: CameraSettings,
 ) -> dict[str, Verdict]:
     """Goes on through the videos of a camera; each version that one makes plain is begun.
@@ -155,22 +159,26 @@ def advance(
     Args:
         versions: those so far, at least one; the last goes on, and others may follow.
         videos: the next ones, in the order in which they came.
-        sighting_of: what a video says of its camera, also one of the last version's.
+        sighting_of: what a video says of its camera, also one of the last version's; None where it
+            says nothing any more.
         settings: how many videos are needed, and how rare a false alarm is.
 
     Returns:
         The verdict on each when it came.
     """
     verdicts: dict[str, Verdict] = {}
-    waiting = deque(videos)
+    waiting, known = deque(videos), dict[str, Figures]()
     while waiting:
         video, version = waiting.popleft(), versions[-1]
-        verdict = _add(version, video, sighting_of, settings)
+        told = known.get(video)
+        verdict = _add(version, video, told, sighting_of, settings)
         verdicts.setdefault(video, verdict)
         if verdict.changes:
-            begun = _begun(version, verdict.changes, video)
-            waiting.extendleft(reversed(version.videos[verdict.changes[0].since :]))
-            del version.videos[verdict.changes[0].since :], version.told[verdict.changes[0].since :]
+            begun, since = _begun(version, verdict.changes, video), verdict.changes[0].since
+            for again, figures in zip(version.videos[since:], version.told[since:], strict=True):
+                known[again] = _without_places(figures) if begun.moved else figures
+            waiting.extendleft(reversed(version.videos[since:]))
+            del version.videos[since:], version.told[since:]
             versions.append(begun)
     return verdicts
 
@@ -185,6 +193,7 @@ def _begun(version: Version, changes: tuple[Change, ...], video: str) -> Version
         video,
         version.videos[since],
         [] if moved else [*version.earlier, *version.videos[:since]],
+        seats=None if moved else version.seats,
         before=tuple(zip(version.videos, version.told, strict=True)),
     )
 
@@ -192,20 +201,46 @@ def _begun(version: Version, changes: tuple[Change, ...], video: str) -> Version
 def _add(
     version: Version,
     video: str,
-    sighting_of: Callable[[str], Sighting],
+    told: Figures | None,
+    sighting_of: Callable[[str], Sighting | None],
     settings: CameraSettings,
 ) -> Verdict:
-    """Adds a video to a version, and says what it tells of the camera."""
+    """Adds a video to a version, and says what it tells of the camera.
+
+    Args:
+        version: gets the video.
+        video: the next one.
+        told: what is watched of it, where that is known.
+        sighting_of: see `advance`.
+        settings: see `advance`.
+    """
     version.videos.append(video)
-    still = version.standing_still
-    if version.seats is None and len(still) >= settings.videos_min:
-        order = still[: settings.videos_min]
-        first = [sighting_of(each) for each in order]
-        version.seats = find_seats(with_names(first, "places"), order, first[-1].aspect, settings)
-        version.told = [figures_in(sighting_of(each), version.seats) for each in version.videos]
-    else:
-        version.told.append(figures_in(sighting_of(video), version.seats))
+    version.told.append(told or _figures_of(video, sighting_of, version.seats))
+    if version.seats is None and len(version.standing_still) >= settings.videos_min:
+        says = (found for v in version.standing_still if (found := sighting_of(v)) is not None)
+        first = list(islice(says, settings.videos_min))
+        order = [each.video_id for each in first]
+        if len(order) == settings.videos_min:
+            places = with_names(first, "places")
+            version.seats = find_seats(places, order, first[-1].aspect, settings)
+            version.told = [
+                _figures_of(each, sighting_of, version.seats) or known
+                for each, known in zip(version.videos, version.told, strict=True)
+            ]
     return judge(version.told, settings)
+
+
+def _figures_of(
+    video: str, sighting_of: Callable[[str], Sighting | None], seats: pl.DataFrame | None
+) -> Figures:
+    """What is watched of a video; nothing of one that says nothing any more."""
+    found = sighting_of(video)
+    return {} if found is None else figures_in(found, seats)
+
+
+def _without_places(figures: Figures) -> Figures:
+    """What is told of a video where no seats are known."""
+    return {name: value for name, value in figures.items() if name not in PLACES}
 
 
 def with_names(sightings: Sequence[Sighting], table: str) -> pl.DataFrame:
@@ -255,7 +290,7 @@ def _moved(sighting: Sighting, seats: pl.DataFrame | None) -> dict[str, float]:
     at = features(stay)
     nearest = np.array(sitting)[log_densities(mixture, at)[:, sitting].argmax(axis=1)]
     off = np.median(at - mixture.means[nearest], axis=0)
-    return dict(zip(("x", "y", "log_size"), off.tolist(), strict=True))
+    return dict(zip(PLACES, off.tolist(), strict=True))
 
 
 def edition(videos: int, settings: CameraSettings) -> int:

@@ -17,15 +17,24 @@ NO_NAME = "the camera without a name"
 
 def sentences(look: Look) -> list[str]:
     """What a video says against its camera; nothing where all is as usual."""
-    told = [f"It does not count for its camera: {look.left_out}"] if look.left_out else []
+    told = [f"It does not count for its camera: {look.left_out}"] if _is_left_out(look) else []
     if look.causes:
         told.append(f"{_capital('; '.join(look.causes))}, since {look.begun}.")
     unlike = [each.sentence for each in look.verdict.unlike]
     return [*told, f"{_capital('; '.join(unlike))}."] if unlike else told
 
 
+def _is_left_out(look: Look) -> bool:
+    """Whether enough videos are there to say that this one is another camera's."""
+    from identity_pipeline.core.camera.watch import UNLIKE_MIN
+
+    return look.left_out is not None and look.verdict.compared >= UNLIKE_MIN
+
+
 def as_usual(look: Look, settings: CameraSettings) -> str:
     """What is said where nothing is unusual."""
+    if look.left_out:
+        return f"It does not count for its camera, of which little is known: {look.left_out}"
     before = look.verdict.compared
     few = "" if before >= settings.videos_min else "; too few to tell a change"
     return f"As the {before} videos of {look.camera or NO_NAME} before it{few}."
@@ -36,15 +45,15 @@ def describe_look(look: Look) -> dict[str, Any]:
     from identity_pipeline.core.camera.watch import WATCHED
     from identity_pipeline.media.watch_figure import watch_svg
 
-    figures = dict(look.told)[look.told[-1][0]] if look.told else {}
     loud = [each.figure for each in (*look.verdict.changes, *look.verdict.unlike)]
-    shown = watch_svg(look.told, look.begun, loud) if look.told else None
+    counts = look.told and not look.left_out
+    shown = watch_svg(look.told, look.begun, loud) if counts else None
     return {
         "camera": look.camera or NO_NAME,
         "version": look.version,
         "videos_before": look.verdict.compared,
         **({"first_video_of_the_version": look.begun} if look.begun else {}),
-        **numbers({name: figures.get(name) for name in WATCHED}),
+        **numbers({name: look.figures.get(name) for name in WATCHED}),
         **({"figures": svg(shown, "what is watched, video by video")} if shown else {}),
     }
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,6 +56,7 @@ class Look:
         camera: its name; None: the one without.
         version: of the camera that the video is of, from 1.
         verdict: on the video, as the last of those of its version before it.
+        figures: what is watched of it.
         told: videos and what is watched of each, up to this one. Where it made a change plain:
             also those before that change.
         causes: why a version began that this video made plain, in sentences.
@@ -67,6 +67,7 @@ class Look:
     camera: str | None
     version: int
     verdict: Verdict
+    figures: Figures
     told: Series
     causes: tuple[str, ...] = ()
     begun: str | None = None
@@ -152,49 +153,56 @@ class _Watch:
 
     def _first_look(self, video: str) -> Look:
         self.known[video] = self._told(video)
-        if why := self._left_out(-1).get(video):
-            return self._reshaped(video) or replace(self._again(video), left_out=why)
+        if video in self._left_out(-1):
+            self._reshape(video)
+            return self._again(video)
         order = self.record.videos.index
         if any(order(other) > order(video) for other in self.version.videos):
             self._go_on(self.version.seats)  # in its place; it begins no version
             return self._again(video)
         versions = [self.version]
         settings = self.sightings.settings.camera
-        verdict = advance(versions, [video], self.sightings.__getitem__, settings)[video]
+        verdict = advance(versions, [video], self.sightings.find, settings)[video]
         for each in versions:
             self._keep(each)
         for each in versions[1:]:
             self._begin(each.first or video, each.moved, [c.sentence for c in each.causes], video)
         self.version = versions[-1]
-        look = replace(self._again(video), verdict=verdict)
+        look = self._again(video, verdict)
         return replace(look, told=versions[1].before) if versions[1:] else look
 
-    def _again(self, video: str) -> Look:
+    def _again(self, video: str, verdict: Verdict | None = None) -> Look:
         """The same of a video that was looked at before: it begins no version."""
-        at = self.record.videos.index(video)
-        which = max(k for k, each in enumerate(self.record.versions) if each.begins <= at)
-        told = self._series(which, video)
-        verdict = judge([figures for _, figures in told], self.sightings.settings.camera)
-        begun = [k for k, each in enumerate(self.record.versions) if each.noticed == video]
-        causes = [cause for k in begun for cause in self.record.versions[k].causes]
-        first = next(iter(self._own(begun[0])), None) if begun else None
-        number = self.record.versions[which].number
-        why = self._left_out(which).get(video)
-        return Look(self.camera, number, verdict, told, tuple(causes), first, why)
+        which, begun = self.record.version_of(video), self.record.noticed_by(video)
+        why, told = self._left_out(which).get(video), self._series(which, video)
+        if verdict is None and why is None:
+            verdict = judge([figures for _, figures in told], self.sightings.settings.camera)
+        look = Look(
+            self.camera,
+            self.record.versions[which].number,
+            verdict or Verdict(len(told), (), ()),
+            self.known[video].figures,
+            told,
+            left_out=why,
+        )
+        if begun is None:
+            return look
+        causes, first = self.record.versions[begun].causes, next(iter(self._own(begun)), None)
+        return replace(look, causes=causes, begun=first)
 
-    def _reshaped(self, video: str) -> Look | None:
-        """Whether the camera now gives another picture for good: then a version begins."""
+    def _reshape(self, video: str) -> None:
+        """Begins a version where the camera now gives another picture for good."""
         settings = self.sightings.settings.camera
         own = [each for each in self._own(-1) if each in self.known]
         if not another_picture([self.known[each].size for each in own], settings):
-            return None
+            return
         (wide, high), before = self.known[video].size, self.known[own[0]].size
         cause = f"the picture is another one: {wide} x {high}, before {before[0]} x {before[1]}"
         self._begin(own[-settings.videos_min], True, [cause], video)
-        for each in own[-settings.videos_min :]:
-            del self.known[each]
+        for each in own[-settings.videos_min : -1]:
+            del self.known[each]  # they are looked at anew
+        self.known[video] = self._told(video)
         self._go_on(None)
-        return self._again(video)
 
     # the state ------------------------------------------------------------------------------------
 
@@ -209,21 +217,20 @@ class _Watch:
         """The present version by what is known of its videos."""
         present, out = self.record.versions[-1], self._left_out(-1)
         own = [v for v in self._own(-1) if v in self.known and v not in out]
-        still = max(each.begins for each in self.record.versions if each.moved)
-        before = self.record.videos[still : present.begins]
+        still = self.record.standing_still(-1)
+        before = still[: len(still) - len(self._own(-1))]
         self.version = Version(
             present.number,
             moved=present.moved,
-            earlier=self._first_of(before),
+            earlier=[v for v in before if v not in out and self._says(v)],
             videos=own,
             told=[self.known[video].figures for video in own],
             seats=seats,
         )
 
-    def _first_of(self, videos: Sequence[str]) -> list[str]:
-        """As many of them as seats are told by."""
-        says = (video for video in videos if self.sightings.find(video))
-        return list(islice(says, self.sightings.settings.camera.videos_min))
+    def _says(self, video: str) -> bool:
+        """Whether a video says something of its camera, or did."""
+        return video in self.known or self.sightings.find(video) is not None
 
     def _keep(self, version: Version) -> None:
         for video, figures in zip(version.videos, version.told, strict=True):
@@ -232,7 +239,7 @@ class _Watch:
 
     def _told(self, video: str) -> WatchedVideo:
         seen = self.sightings[video]
-        figures = figures_in(seen, self.version.seats)
+        figures = figures_in(seen, self.version.seats if video in self._own(-1) else None)
         known = {name: value for name, value in figures.items() if value is not None}
         return WatchedVideo(seen.data_version, seen.frame_size, known)
 
@@ -248,9 +255,9 @@ class _Watch:
         return [(v, self.known[v].figures) for v in own if v in self.known and v not in out]
 
     def _left_out(self, which: int) -> dict[str, str]:
-        """Videos of a version that do not count, and why."""
-        sizes = {v: self.known[v].size for v in self._own(which) if v in self.known}
-        return other_pictures(sizes)
+        """Videos up to a version's last that do not count, since the last move, and why."""
+        still = self.record.standing_still(which)
+        return other_pictures({v: self.known[v].size for v in still if v in self.known})
 
     def _own(self, which: int) -> tuple[str, ...]:
         """The videos of a version, by its place in the record."""

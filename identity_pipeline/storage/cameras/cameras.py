@@ -87,6 +87,15 @@ class CameraRecord:
         at = which % len(self.versions)
         return self.videos[begins[at] : begins[at + 1]]
 
+    def version_of(self, video: str) -> int:
+        """The place among the versions of the one that a video is of."""
+        at = self.videos.index(video)
+        return max(k for k, each in enumerate(self.versions) if each.begins <= at)
+
+    def noticed_by(self, video: str) -> int | None:
+        """The place among the versions of the first one that a video made plain."""
+        return next((k for k, each in enumerate(self.versions) if each.noticed == video), None)
+
     def standing_still(self, which: int) -> tuple[str, ...]:
         """The videos of a version, and those before it since the camera was last moved."""
         at = which % len(self.versions)
