@@ -14,6 +14,7 @@
     data/failures/{video_id}.json      why a video failed
     data/archive/{video_id}.json       videos whose partition left Dagster
     data/cameras/{camera}/order.json   the videos of a camera as they came, and its versions
+    data/cameras/{camera}/pins.json    which model each video keeps
     data/cameras/{camera}/watch.json   what of each is watched; may be deleted at any time
     data/cameras/{camera}/versions/{version}.{made_of}/    a model of the camera
     data/cameras/{camera}/rides/{version}.{made_of}/       a model of its ride
@@ -193,6 +194,10 @@ class Layout:
     def camera_order(self, folder: str) -> Path:
         """The record of one camera: the order of its videos, and its versions."""
         return self.camera(folder) / "order.json"
+
+    def camera_pins(self, folder: str) -> Path:
+        """Which model each video of one camera keeps."""
+        return self.camera(folder) / "pins.json"
 
     def camera_watch(self, folder: str) -> Path:
         """What is watched of one camera, a row a video; made anew where it is gone."""

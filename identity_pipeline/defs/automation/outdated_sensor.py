@@ -20,6 +20,7 @@ from identity_pipeline.defs.instance.pausing import PARTITION_TAG, PAUSED_TAG
 from identity_pipeline.defs.instance.preflight import leave_to_ask
 from identity_pipeline.defs.instance.tags import BY, OUTDATED, STANDING_TAG, tags
 from identity_pipeline.settings import Settings
+from identity_pipeline.storage.cameras.pins import kept_models
 from identity_pipeline.storage.files import small_files
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.video.tables import TableStore
@@ -129,9 +130,12 @@ def standing_of(made_with: str, store: TableStore, settings: Settings) -> str:
         made_with: digest of code, settings and models.
         store: the tables.
         settings: where memory banks judge, or consent is required, what is known of people
-            outdates videos too; a grant also by its last day.
+            outdates videos too; a grant also by its last day. So does another model of its camera
+            that a video is to keep.
     """
     consent = settings.consent.required
+    kept = kept_models(store.layout)
+    made_with = sha256_of_value([made_with, kept]) if kept else made_with
     if settings.stability.source == "medoid" and not consent:
         return made_with
     from identity_pipeline.stages.curation.consents import today

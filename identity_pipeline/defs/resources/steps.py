@@ -34,9 +34,12 @@ from identity_pipeline.stages.progress.protocol import Progress
 from identity_pipeline.stages.specs.assets import SPECS
 from identity_pipeline.stages.specs.cache_key import fingerprint, key_parts
 from identity_pipeline.stages.specs.current import current
+from identity_pipeline.stages.specs.learnt import digests_of
 from identity_pipeline.stages.specs.spec import AssetSpec, Kept
 from identity_pipeline.stages.specs.view import settings_of
 from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.storage.cameras.editions import Edition
+from identity_pipeline.storage.cameras.pins import CAMERA, RIDE, Pinned
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.photos.photo_sets import PhotoSet, PhotoSets
 from identity_pipeline.storage.video.chunks import ChunkStore, open_chunks
@@ -171,19 +174,53 @@ class VideoStep(Step):
     @cached_property
     def inputs(self) -> Inputs:
         """The tables that its outputs are made of; reading another raises."""
-        return Inputs(self.store, self.video_id, self.name, self.specs[0].inputs)
+        declared = self.specs[0].inputs_with(self.pinned.pin.known)
+        return Inputs(self.store, self.video_id, self.name, declared)
+
+    @cached_property
+    def pinned(self) -> Pinned:
+        """The models that the video keeps; it is pinned here, if it is not yet.
+
+        Raises:
+            DamagedFileError: what it keeps cannot be read.
+        """
+        if not self.reads_models:
+            return Pinned(self.store.layout)
+        from identity_pipeline.stages.video.pinning import pin_video
+
+        return pin_video(self.store, self.all_settings, self.video_id)
+
+    @property
+    def reads_models(self) -> bool:
+        """Whether it is made of what is known of the video's camera, or of its ride."""
+        return any(spec.learnt for spec in self.specs)
+
+    @cached_property
+    def camera(self) -> Edition | None:
+        """The model of the video's camera; None where the video keeps none.
+
+        Raises:
+            DamagedFileError: it is not there, or not what was written.
+        """
+        return self.pinned.edition(CAMERA)
+
+    @cached_property
+    def ride(self) -> Edition | None:
+        """The model of the ride of the video's camera; as `camera`."""
+        return self.pinned.edition(RIDE)
 
     def key_parts(self, asset: str) -> dict[str, Any]:
         """What the cache key of an output covers."""
         spec = SPECS[asset]
-        versions = self.store.versions(spec.inputs, self.video_id)
+        learnt = digests_of(spec, self.pinned)
+        versions = self.store.versions(spec.inputs_with(learnt), self.video_id)
         known = self.highlights if spec.highlights is not None else None
         digest = known.sha256 if known else None
         banks = None if spec.banks is None else self._bank_digests()
         digests = self._digests(spec)
         redaction = digest_of(self.redaction) if spec.redacted else None
         shown = (self._picture_digests(spec), redaction, self._consents(spec))
-        besides = (digest, banks, self.contents, *shown)
+        besides = (digest, banks, self.contents, *shown, learnt)
         return key_parts(spec, self.all_settings, digests, versions, *besides)
 
     def _picture_digests(self, spec: AssetSpec) -> dict[str, str] | None:

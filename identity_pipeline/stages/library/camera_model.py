@@ -209,6 +209,7 @@ class _Maker:
             "version": name.version,
             "videos": len(geometry),
             "own_videos": len(of_own),
+            "aspect": geometry[0].sighting.aspect,
             "code": CODE,
             "settings": chosen(self.settings, _SHAPED_BY),
         }

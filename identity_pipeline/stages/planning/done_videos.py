@@ -23,6 +23,7 @@ from identity_pipeline.stages.progress.costing import counted_in
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS, steps
 from identity_pipeline.stages.specs.cache_key import digest_without_data
 from identity_pipeline.stages.specs.spec import AssetSpec, Kept
+from identity_pipeline.storage.cameras.pins import kept_models
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
@@ -108,6 +109,7 @@ class DoneVideos:
         self._fresh: dict[str, list[Any]] = {}
         self._gone = self._changed_files(before.get("folders", {}))
         self._compare_pictures(before)
+        self._compare_pins(before)
         self._compare_sources(before)
         self._busy = {video for video, _ in sources.live} | set(sources.between)
 
@@ -170,10 +172,14 @@ class DoneVideos:
 
     @cached_property
     def _unusual(self) -> set[str]:
-        """Videos that failed, of which something is hidden, or on whose pictures is decided."""
+        """Videos that no notes tell of alone.
+
+        They failed, something of them is hidden, on their pictures is decided, or they keep a model
+        of their camera.
+        """
         folders = _folders(self._layout)
         noted = [stamps_in(folders[name], ".json") for name in ("failures", "redactions")]
-        return {*self._now["pictures"], *noted[0], *noted[1]}
+        return {*self._now["pictures"], *self._now["pins"], *noted[0], *noted[1]}
 
     def _is_whole(self, spec: AssetSpec, video_id: str) -> bool:
         """Whether the files of an output are there, of a video of which all notes are."""
@@ -227,6 +233,13 @@ class DoneVideos:
             pictures = videos_decided_on(self._sources.stores)
             self._gone |= {v for v in {*was, *pictures} if was.get(v) != pictures.get(v)}
         self._now |= {"ledger": now, "pictures": pictures}
+
+    def _compare_pins(self, before: Mapping[str, Any]) -> None:
+        """Notes videos that keep another model of their camera than before."""
+        was: dict[str, str] = before.get("pins", {})
+        now = kept_models(self._layout)
+        self._gone |= {v for v in {*was, *now} if was.get(v) != now.get(v)}
+        self._now["pins"] = now
 
     def _compare_sources(self, before: Mapping[str, Any]) -> None:
         """Notes videos whose file is gone or come, or whose highlights are others."""

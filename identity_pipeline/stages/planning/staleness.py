@@ -7,7 +7,7 @@ out the same: then the answer is `perhaps`, and nothing that hangs on it counts 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -27,8 +27,11 @@ from identity_pipeline.stages.specs.cache_key import (
     key_parts,
 )
 from identity_pipeline.stages.specs.current import FINISHED_BY, is_whole
+from identity_pipeline.stages.specs.learnt import digests_of
 from identity_pipeline.stages.specs.spec import AssetSpec, Kept, Of
 from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.stages.video.pinning import pin_to_be
+from identity_pipeline.storage.cameras.pins import Pinned
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.photos.photo_sets import PhotoSets
 from identity_pipeline.storage.video.failures import FailureNotes
@@ -39,7 +42,7 @@ from identity_pipeline.storage.video.highlights import (
 )
 from identity_pipeline.storage.video.redactions import Redactions, digest_of
 from identity_pipeline.storage.video.registry import VideoRegistry
-from identity_pipeline.storage.video.tables import Manifest, TableStore
+from identity_pipeline.storage.video.tables import Manifest, MissingTableError, TableStore
 
 
 class Verdict(StrEnum):
@@ -141,6 +144,11 @@ class _Judge:
         """Digest of what of the video must not be looked at."""
         return digest_of(Redactions(self.store.layout).of(self.video_id))
 
+    @cached_property
+    def pinned(self) -> Pinned:
+        """The models that a run would find the video to keep."""
+        return pin_to_be(self.store, self.settings, self.video_id)
+
     def of(self, spec: AssetSpec, judged: Mapping[str, Judged]) -> Judged:
         noted = self.store.noted(spec.key, self.video_id)
         self.noted[spec.key] = noted
@@ -184,8 +192,14 @@ class _Judge:
             banks = digests(teachers_of(stores, self.settings, self.video_id))
         pictures = picture_digests(self.pictures) if spec.pictures else None
         redaction = self.redaction if spec.redacted else None
-        besides = (highlights, banks, contents, pictures, redaction, self._consents(spec))
-        return key_parts(spec, self.settings, self.models.digests, self._versions(spec), *besides)
+        learnt = self._learnt(spec)
+        besides = (highlights, banks, contents, pictures, redaction, self._consents(spec), learnt)
+        versions = self._versions(spec.inputs_with(learnt))
+        return key_parts(spec, self.settings, self.models.digests, versions, *besides)
+
+    def _learnt(self, spec: AssetSpec) -> dict[str, dict[str, str]]:
+        """What it would be made of of the models that the video keeps; raises as a step does."""
+        return digests_of(spec, self.pinned) if spec.learnt else {}
 
     def _consents(self, spec: AssetSpec) -> dict[str, Any] | None:
         """The verdicts that an output would be made under."""
@@ -194,15 +208,19 @@ class _Judge:
         stores = LibraryStores.of(self.store)
         return consent_key(rider_verdicts(stores, self.settings, self.video_id))
 
-    def _versions(self, spec: AssetSpec) -> dict[str, str | None]:
-        inputs = {name: self.noted[name] for name in spec.inputs}
+    def _versions(self, names: Sequence[str]) -> dict[str, str | None]:
+        inputs = {name: self.noted[name] for name in names}
         return {name: known.data_version if known else None for name, known in inputs.items()}
 
     def _blocked(self, spec: AssetSpec, judged: Mapping[str, Judged]) -> str | None:
         fault = self._source_fault(spec)
         if fault or spec.kept is Kept.SOURCE or spec.off(self.settings):
             return fault
-        for name in spec.inputs:
+        try:
+            inputs = spec.inputs_with(self._learnt(spec))
+        except (DamagedFileError, MissingTableError) as error:
+            return str(error)
+        for name in inputs:
             if judged[name].verdict is Verdict.BLOCKED:
                 return f"needs {name}, which is blocked"
         runs = spec.runs(self.settings)

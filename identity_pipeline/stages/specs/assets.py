@@ -18,6 +18,7 @@ from identity_pipeline.stages.specs.spec import (
     AssetSpec,
     Cost,
     Kept,
+    Learnt,
     Of,
 )
 from identity_pipeline.tables import SET_ASSETS
@@ -238,6 +239,7 @@ _ENTRIES: Final = (
         kinds=("polars",),
         inputs=("ride_video", "frames", "face_detections", "face_quality", "face_tracks"),
         settings=("riders",),
+        camera=Learnt(tables=("camera_seats",), settings=("camera.seat_sure",)),
         code="2",
         cost=Cost(0.2),
     ),
@@ -260,6 +262,11 @@ _ENTRIES: Final = (
         kinds=("polars",),
         inputs=("face_landmarks", "face_quality"),
         settings=all_but("buckets", *(name.partition(".")[2] for name in _EXPRESSIONS)),
+        camera=Learnt(
+            tables=("camera_pose_zero",),
+            settings=_of("buckets", "neutral_min_faces", "own_level_max"),
+            inputs=("riders",),  # who sits where
+        ),
         pictures={BINS: ()},
         cost=Cost(0.1),
     ),
@@ -591,7 +598,7 @@ TEMPLATE_TABLES: Final = outputs_of("templates")
 LAST_OF_A_VIDEO: Final = tuple(
     key
     for key in VIDEO_SPECS
-    if not any(key in spec.inputs for spec in VIDEO_SPECS.values() if spec.table)
+    if not any(key in spec.behind for spec in VIDEO_SPECS.values() if spec.table)
 )
 """The ends of a video's graph: whatever else was made anew, one of them was written after it."""
 
@@ -602,12 +609,12 @@ def direct_inputs(key: str) -> tuple[str, ...]:
     These alone are drawn in Dagster's lineage, where the others would only hide them; all of them
     are in the cache key.
     """
-    inputs = SPECS[key].inputs
+    inputs = SPECS[key].behind
     behind = {name for one in inputs for name in made_of(one)}
     return tuple(name for name in inputs if name not in behind)
 
 
 def made_of(key: str) -> set[str]:
     """All that an asset is made of, directly or not."""
-    inputs = SPECS[key].inputs
+    inputs = SPECS[key].behind
     return {*inputs, *(name for one in inputs for name in made_of(one))}

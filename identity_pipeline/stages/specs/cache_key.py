@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from identity_pipeline.settings import Settings, chosen
@@ -89,6 +90,7 @@ def key_parts(
     pictures: Mapping[str, str] | None = None,
     redaction: str | None = None,
     consents: Mapping[str, Any] | None = None,
+    learnt: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Everything that an output depends on, as JSON-able values.
 
@@ -96,7 +98,8 @@ def key_parts(
         spec: the output.
         settings: in force.
         digests: SHA-256 of the models that it runs, by name.
-        versions: data version of each input; None for one that was never made.
+        versions: data version of each input (`spec.inputs_with(learnt)`); None for one that was
+            never made.
         highlights: SHA-256 of the video's list of highlights; None where it has none.
         banks: digest of the memory bank of each rider that is known, by rider; none where the
             medoid judges.
@@ -107,6 +110,8 @@ def key_parts(
         redaction: digest of what of the video must not be looked at; None where all may.
         consents: the verdict on each rider of the video, by seat; None while consent is not
             required.
+        learnt: SHA-256 of each table of the models that the video keeps, by what they are of:
+            `camera`, `ride`; without those of which it keeps none.
     """
     off = spec.off(settings)
     if off:
@@ -124,13 +129,14 @@ def key_parts(
         "code": _code(spec),
         "settings": chosen(settings, spec.settings),
         "models": {model: digests[model] for model in spec.runs(settings)},
-        "inputs": {name: versions[name] for name in spec.inputs},
+        "inputs": {name: versions[name] for name in spec.inputs_with(learnt)},
         "also": _shown(settings) if spec.shows_names else [],
     }
     parts |= _besides(spec, settings, highlights, banks, pictures)
     if contents is not None and not spec.inputs:
         parts["contents"] = contents
     parts |= _people_of_it(spec, redaction, consents)
+    parts |= _learnt(spec, settings, learnt)
     return json.loads(json.dumps(parts))  # as it is read back, so that old and new can be compared
 
 
@@ -144,6 +150,21 @@ def _people_of_it(
     if consents is not None and spec.consents:
         parts["consents"] = dict(consents)
     return parts
+
+
+def _learnt(
+    spec: AssetSpec, settings: Settings, learnt: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
+    """What it is made of because its video keeps models: nothing where it keeps none."""
+    return {
+        of: {
+            "of": {table: learnt[of][table] for table in used.tables},
+            "settings": chosen(settings, used.settings),
+            "code": used.code,
+        }
+        for of, used in spec.learnt.items()
+        if of in learnt
+    }
 
 
 def _code(spec: AssetSpec) -> str:
@@ -190,12 +211,13 @@ def digest_without_data(settings: Settings, digests: Mapping[str, str]) -> str:
                 spec,
                 settings,
                 digests,
-                dict.fromkeys(spec.inputs),
+                dict.fromkeys(spec.behind),
                 highlights="",
                 banks={"": ""},
                 pictures=dict.fromkeys(spec.pictures, ""),
                 redaction="",
                 consents=settings.consent.model_dump() if settings.consent.required else None,
+                learnt={of: dict.fromkeys(u.tables, "") for of, u in spec.learnt.items()},
             )
             for spec in VIDEO_SPECS.values()
         ]
@@ -236,6 +258,8 @@ def differences(before: KeyParts, now: KeyParts) -> list[str]:
     if before.get("redaction") != now.get("redaction"):
         told.append("somebody in it was forgotten")
     told += _of_consents(before.get("consents"), now.get("consents"))
+    for of, words in _LEARNT.items():
+        told += _of_learnt(words, before.get(of), now.get(of))
     told += [f"new input {name}" for name in sorted(changed_inputs(before, now))]
     if before["also"] != now["also"]:
         told.append("changed settings or model names, which the output prints")
@@ -287,6 +311,17 @@ def _of_consents(before: KeyParts | None, now: KeyParts | None) -> list[str]:
     ]
 
 
+def _of_learnt(words: str, before: KeyParts | None, now: KeyParts | None) -> list[str]:
+    if before == now:
+        return []
+    if before is None or now is None:
+        return [f"{words} is {'not known any more' if now is None else 'known to it now'}"]
+    told = [] if before["of"] == now["of"] else [f"it keeps another model of {words}"]
+    told += [f"changed code of what is read of {words}"] if before["code"] != now["code"] else []
+    return told + _changed(before["settings"], now["settings"])
+
+
+_LEARNT: Final = {"camera": "its camera", "ride": "its ride"}
 _DECIDED: Final = {
     "bins": "the bins of its pictures",
     "choice": "its pictures (accepted, rejected)",

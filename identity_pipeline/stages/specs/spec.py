@@ -6,7 +6,7 @@ or which assets there are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -61,6 +61,25 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Learnt:
+    """What an output is made of besides where its video keeps a model of its camera, or its ride.
+
+    Where it keeps none, the output is what it would be if there were no models.
+
+    Attributes:
+        tables: of the model.
+        settings: that shape it then.
+        inputs: assets whose tables it reads then; it always comes behind them.
+        code: raise it with every change of what is computed then.
+    """
+
+    tables: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    code: str = "1"
+
+
+@dataclass(frozen=True, kw_only=True)
 class AssetSpec:
     """One asset.
 
@@ -83,6 +102,8 @@ class AssetSpec:
             is made then; None where it is not made of any.
         pictures: settings that shape it where humans decided on pictures of the video, by what of
             it they decided (`stages.curation.picture_uses`), of which it is made then.
+        camera: what it is made of besides where its video keeps a model of its camera.
+        ride: the same of a model of the camera's ride.
         redacted: whether it is made of pixels of the source, and so of what of them must not be
             looked at.
         consents: whether it is made of what the riders of the video consent to, once consent is
@@ -114,6 +135,8 @@ class AssetSpec:
     highlights: tuple[str, ...] | None = None
     banks: tuple[str, ...] | None = None
     pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    camera: Learnt | None = None
+    ride: Learnt | None = None
     redacted: bool = False
     consents: bool = False
     code: str = "1"
@@ -142,6 +165,26 @@ class AssetSpec:
     def table(self) -> Table | None:
         """Its table: columns, dtypes, key, ranges; None where it keeps none."""
         return TABLES.get(self.key)
+
+    @property
+    def learnt(self) -> dict[str, Learnt]:
+        """What it is made of where a model is kept, by what the model is of."""
+        both = {"camera": self.camera, "ride": self.ride}
+        return {of: learnt for of, learnt in both.items() if learnt is not None}
+
+    def inputs_with(self, known: Collection[str]) -> tuple[str, ...]:
+        """Its inputs, those among them that count only where a model is kept.
+
+        Args:
+            known: `camera` and `ride`, those of which the video keeps a model.
+        """
+        more = (name for of, one in self.learnt.items() if of in known for name in one.inputs)
+        return tuple(dict.fromkeys((*self.inputs, *more)))
+
+    @property
+    def behind(self) -> tuple[str, ...]:
+        """All that it may be made of, and so comes behind."""
+        return self.inputs_with(self.learnt)
 
     def runs(self, settings: Settings) -> tuple[str, ...]:
         """The models that it runs with these settings."""

@@ -6,7 +6,7 @@ taken for a new one. So it cannot be read.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, cast
 
 from identity_pipeline.errors import IdentityPipelineError
@@ -48,14 +48,7 @@ def settings_of(specs: Collection[AssetSpec], settings: Settings) -> Settings:
     Raises:
         UndeclaredError: later, where a setting is read that none of the specs declares.
     """
-    names = {
-        name
-        for s in specs
-        for name in (
-            *(*s.settings, *s.batches, *s.operates, *(s.highlights or ()), *(s.banks or ())),
-            *(setting for several in s.pictures.values() for setting in several),
-        )
-    }
+    names = {name for spec in specs for name in _declared(spec)}
     asset = ", ".join(spec.key for spec in specs)
     fields: dict[str, set[str]] = {}
     for name in names:
@@ -63,6 +56,16 @@ def settings_of(specs: Collection[AssetSpec], settings: Settings) -> Settings:
         fields.setdefault(group, set()).add(field)
     groups = {group: _group(asset, settings, group, some) for group, some in fields.items()}
     return cast(Settings, _View(asset, "", groups))
+
+
+def _declared(spec: AssetSpec) -> Iterator[str]:
+    """The settings that an output may read, whatever it turns out to be made of."""
+    yield from (*spec.settings, *spec.batches, *spec.operates)
+    yield from (*(spec.highlights or ()), *(spec.banks or ()))
+    for several in spec.pictures.values():
+        yield from several
+    for learnt in spec.learnt.values():
+        yield from learnt.settings
 
 
 def _group(asset: str, settings: Settings, group: str, fields: set[str]) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from identity_pipeline.storage.cameras import editions, watched
 from identity_pipeline.storage.cameras.cameras import Cameras, without_videos
+from identity_pipeline.storage.cameras.pins import Pins
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
@@ -41,6 +42,7 @@ def forget_videos(cameras: Cameras, gone: Collection[str]) -> list[Path]:
 def _without(cameras: Cameras, folder: str, gone: Collection[str]) -> Iterator[Path | None]:
     layout = cameras.layout
     yield _of_record(cameras, folder, gone)
+    yield _of_pins(layout, folder, gone)
     yield _of_watch(layout, folder, gone)
     for models in (layout.camera_models(folder), layout.ride_models(folder)):
         for name in editions.names_in(models):
@@ -58,6 +60,13 @@ def _of_record(cameras: Cameras, folder: str, gone: Collection[str]) -> Path | N
         return None
     cameras.write_record(left)
     return path
+
+
+def _of_pins(layout: Layout, folder: str, gone: Collection[str]) -> Path | None:
+    try:
+        return Pins(layout).without_in(folder, gone)
+    except DamagedFileError as error:
+        return _removed(error.path)
 
 
 def _of_watch(layout: Layout, folder: str, gone: Collection[str]) -> Path | None:

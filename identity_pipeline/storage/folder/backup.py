@@ -46,6 +46,7 @@ CANNOT_BE_MADE_AGAIN: Final = (
     "models/identities/*/sources-*.json",  # which sources those are
     REDACTIONS,  # without them a source that stayed would show whom was forgotten again
     "cameras/*/order.json",  # in which order rides came, by which versions of cameras are told
+    "cameras/*/pins.json",  # which model each video keeps
     "cameras/*/versions/*/*",  # models whose rides may be gone
     "cameras/*/rides/*/*",
     "receipts/*.json",  # what was forgotten, signed
