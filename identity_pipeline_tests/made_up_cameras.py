@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import polars as pl
 
 from identity_pipeline.core.camera.versions import Sighting
+from identity_pipeline.settings import load_settings
+from identity_pipeline.stages.library.camera_model import make_model
+from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras, CameraVersion
+from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import TABLES
+from identity_pipeline_tests.core.camera.park import sightings
 
 
 def film(store: TableStore, seen: Sighting, stem: str | None = None) -> str:
@@ -52,3 +58,16 @@ def _faces(seen: Sighting) -> dict[str, list[dict[str, object]]]:
 def film_all(store: TableStore, seen: Iterable[Sighting]) -> list[str]:
     """Writes several; their ids."""
     return [film(store, each) for each in seen]
+
+
+def make_known(root: Path, camera: str, videos: int = 20, changed_at: int = 18) -> TableStore:
+    """A data folder in which a camera of a name is known, that had a change of light."""
+    store = TableStore(Layout(root))
+    pattern = {"camera_pattern": "^([a-z0-9]+)_"}
+    settings = load_settings(paths={"data": str(root)}, ingest=pattern)
+    names = [film(store, each, f"{camera}_{each.video_id}") for each in sightings(videos)]
+    light = CameraVersion(2, changed_at, False, ("the exposure is another one",), names[-1])
+    record = CameraRecord(camera, tuple(names), (CameraVersion(), light))
+    Cameras(store.layout).write_record(record)
+    make_model(store, settings, camera)
+    return store

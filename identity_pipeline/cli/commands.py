@@ -44,6 +44,10 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
             "verify",
             "Check an exported FOLDER against its manifest: files, faces, limits, licences, consent.",
         ),
+        "camera": Entry(
+            "camera",
+            "Say what is known of each camera: where riders sit and look, and how it changed.",
+        ),
         "worth": Entry(
             "worth",
             "Say what the pictures of PERSON are worth as references, and what each of them adds.",

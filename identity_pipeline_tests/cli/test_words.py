@@ -20,6 +20,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "accept-ledger": ("--dry-run",),
     "archive": ("--older-than", "1", "--dry-run"),
     "backup": ("backup.zip",),
+    "camera": ("show", "cam1"),
     "clean": ("--dry-run",),
     "confirm": ("ride:1",),
     "consent": ("grant", "Ada"),

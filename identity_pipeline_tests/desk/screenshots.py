@@ -5,13 +5,14 @@
     make demo
     python -m identity_pipeline_tests.desk.screenshots --data data/demo
 
-Works on a copy of that data folder, in which a track of two riders each is named, and writes
-`docs/pictures/desk-*.png`.
+Works on a copy of that data folder, in which a track of two riders each is named and a made-up
+camera is known, and writes `docs/pictures/desk-*.png`.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 from collections.abc import Sequence
 from io import BytesIO
@@ -22,6 +23,7 @@ import click
 from PIL import Image
 from playwright.sync_api import Page
 
+from identity_pipeline.storage.cameras.cameras import folder_of
 from identity_pipeline_tests.desk.browsing import (
     Keyboard,
     RunningDesk,
@@ -31,9 +33,11 @@ from identity_pipeline_tests.desk.browsing import (
     name_tracks,
     settled,
 )
+from identity_pipeline_tests.made_up_cameras import make_known
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 NAMED = {"demo_duo_a:1": "Ada", "demo_duo_a:3": "Ben"}
+CAMERA = "cam3"
 WIDE, NARROW = (1440, 900), (390, 844)
 MOST_BYTES = 250_000
 
@@ -59,6 +63,7 @@ def take_all(desk: RunningDesk, visitors: Visitors) -> None:
         "groups": "/clusters",
         "people": "/people",
         "person": f"/people/{person}",
+        "camera": f"/cameras/{folder_of(CAMERA)}",
     }
     for name, path in rooms.items():
         page.goto(desk.origin + path)
@@ -76,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         data = copy_library(given.data, Path(folder) / "data")
         name_tracks(data, NAMED)
+        films = make_known(Path(folder) / "films", CAMERA, 40, 30).layout.cameras
+        shutil.copytree(films, data / "cameras", dirs_exist_ok=True)
         desk, visitors = RunningDesk(data).start(), Visitors(browser)
         try:
             take_all(desk, visitors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -18,10 +19,11 @@ from identity_pipeline_tests.desk.browsing import (
     copy_library,
     name_tracks,
 )
+from identity_pipeline_tests.made_up_cameras import make_known
 
 NAMED = {"demo_duo_a:1": "Ada", "demo_solo:1": "Ben"}
 """One rider by two names: they may be merged; the other group is still unknown."""
-START = "/review", "/people", "/rides", "/clusters", "/alone", "/who"
+START = "/review", "/people", "/rides", "/clusters", "/cameras", "/alone", "/who"
 WINDOWS = ((1440, False), (390, True), (1440, True), (390, False))
 """Width in px, and whether it is night."""
 NO_PAGES = "/img/", "/static/", "/data-map.html", "/receipts/"
@@ -73,6 +75,8 @@ def desk(
     del browser  # where there is none, nothing is prepared
     data = copy_library(demo_library, tmp_path_factory.mktemp("named") / "data")
     name_tracks(data, NAMED)
+    known = make_known(tmp_path_factory.mktemp("films"), "cam1").layout.cameras
+    shutil.copytree(known, data / "cameras", dirs_exist_ok=True)
     running = RunningDesk(data).start()
     yield running
     running.stop()

@@ -1,0 +1,99 @@
+"""`identity-pipeline camera`: what is known of cameras."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
+from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.desk.cameras import CameraPage
+    from identity_pipeline.stages.library.camera_account import CameraAccount
+
+UNNAMED = "unnamed"
+"""The word for the camera without a name."""
+
+
+@click.group()
+def camera() -> None:
+    """Say what is known of each camera: where riders sit and look, and how it changed.
+
+    \b
+      identity-pipeline camera list          all cameras, their versions, what is known
+      identity-pipeline camera show cam3     one: seats, pose zero, versions; --json has all tables
+    """
+
+
+@camera.command("list")
+@json_option
+@data_option
+def list_cameras(as_json: bool, data: str | None) -> None:
+    """List the cameras: version, videos, and whether the camera is known yet.
+
+    \b
+      identity-pipeline camera list --json
+    """
+    from identity_pipeline.stages.library.camera_account import accounts
+
+    settings = merged_settings(overrides(data))
+    known, damaged = accounts(open_store(settings).layout, settings.camera)
+    if as_json:
+        echo_json({"cameras": [each.as_json() for each in known], "damaged": damaged})
+        return
+    for sentence in damaged:
+        say(sentence, err=True)
+    if not known and not damaged:
+        say("No camera is known yet: identity-pipeline run RIDE.mp4 makes the first video known.")
+        return
+    rows = (
+        (e.name or UNNAMED, e.version, len(e.videos), e.damage or e.known, e.last_alarm or "none")
+        for e in known
+    )
+    echo_table(("camera", ">version", ">videos", "model", "last change"), rows)
+
+
+@camera.command("show")
+@click.argument("camera_name", metavar="CAMERA")
+@json_option
+@data_option
+def show_camera(camera_name: str, as_json: bool, data: str | None) -> None:
+    """Show CAMERA: its seats, its pose zero, its versions, and what does not count.
+
+    CAMERA is a name as `camera list` prints it; `unnamed` is the camera without one.
+
+    \b
+      identity-pipeline camera show unnamed --json
+    """
+    from identity_pipeline.stages.desk.cameras import camera_page
+    from identity_pipeline.stages.library.camera_account import account_of
+
+    settings = merged_settings(overrides(data))
+    name = None if camera_name == UNNAMED else camera_name
+    store = open_store(settings)
+    account = account_of(store.layout, settings.camera, name)
+    if as_json:
+        echo_json(account.in_full())
+        return
+    _tell(account, camera_page(account, store))
+
+
+def _tell(account: CameraAccount, page: CameraPage) -> None:
+    model = "The model" if account.model else "The camera is"
+    say(f"{account.called}: version {account.version}, {len(account.videos)} videos. "
+        f"{model} {account.known}.")  # fmt: skip
+    if account.damage:
+        say(account.damage, err=True)
+    if page.places:
+        echo_table(("place", "somebody is there in"), page.places)
+    if page.zeros:
+        echo_table(("straight ahead of", "yaw", "pitch", ">riders", ">videos"), page.zeros)
+    rows = (
+        (v["version"], v["first_video"], "; ".join(v["causes"]) or "the first", v["noticed"])
+        for v in page.versions
+    )
+    echo_table((">version", "since", "why it began", "noticed at"), rows)
+    for video, why in account.left_out:
+        say(f"{video} does not count: {why}")

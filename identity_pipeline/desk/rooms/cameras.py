@@ -1,0 +1,68 @@
+"""The room of cameras: what the videos of each have taught, and when it changed."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from identity_pipeline.desk.pages import desk_of, page
+from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.stages.desk.cameras import camera_page, figure
+from identity_pipeline.stages.library.camera_account import (
+    CameraAccount,
+    NoCameraError,
+    account_in,
+    accounts,
+)
+
+ROOM: Final = "cameras"
+
+
+def _account(request: Request) -> CameraAccount:
+    desk = desk_of(request)
+    folder = request.path_params["folder"]
+    return account_in(desk.stores.layout, desk.settings.camera, folder)
+
+
+def _list(request: Request) -> Response:
+    """All cameras."""
+    desk = desk_of(request)
+    known, damaged = accounts(desk.stores.layout, desk.settings.camera)
+    return page(request, "cameras.html.j2", room=ROOM, cameras=known, damaged=damaged)
+
+
+def _camera(request: Request) -> Response:
+    """What is known of one."""
+    try:
+        account = _account(request)
+    except IdentityPipelineError as error:
+        status = 404 if isinstance(error, NoCameraError) else 422
+        return page(request, "camera_absent.html.j2", status=status, room=ROOM, why=str(error))
+    shown = camera_page(account, desk_of(request).stores.tables)
+    return page(request, "camera.html.j2", room=ROOM, camera=account, shown=shown)
+
+
+def _figure(request: Request) -> Response:
+    """A picture of the page."""
+    desk = desk_of(request)
+    name = request.path_params["figure"]
+    try:
+        drawn = figure(_account(request), name, desk.stores.tables, desk.settings).encode()
+    except IdentityPipelineError as error:
+        return Response(str(error), 404, {"Cache-Control": "no-store"}, "text/plain")
+    etag = f'"{hashlib.sha256(drawn).hexdigest()[:24]}"'
+    headers = {"Cache-Control": "private, no-cache", "ETag": etag}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(drawn, 200, headers, "image/svg+xml")
+
+
+ROUTES: Final = (
+    Route("/cameras", _list),
+    Route("/cameras/{folder}", _camera),
+    Route("/img/camera/{folder}/{figure}.svg", _figure),
+)

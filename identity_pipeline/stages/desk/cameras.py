@@ -1,0 +1,203 @@
+"""The pages of cameras: what is known of one, its pictures, and its tables in words.
+
+What belongs here: what the pages show. What does not: what is known of a camera at all
+(`stages.library.camera_account`), which a command prints, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from identity_pipeline.core.camera.seats import ELSEWHERE, SEAT
+from identity_pipeline.core.camera.watch import Figures
+from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.media.camera_figures import (
+    filled_words,
+    place_words,
+    reach_svg,
+    seats_svg,
+    share_words,
+    zero_svg,
+    zero_words,
+)
+from identity_pipeline.media.watch_figure import watch_svg
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.library.camera_account import CameraAccount
+from identity_pipeline.stages.library.camera_watch import series
+from identity_pipeline.storage.video.tables import TableStore
+
+FIGURE_WORDS: Final = {
+    "luma": "brightness (0 to 255)",
+    "sharpness": "sharpness",
+    "faces_per_frame": "faces in a frame",
+    "detector_score": "detector's score",
+    "usable_share": "usable faces",
+}
+SHARES: Final = ("usable_share",)
+
+
+class NoFigureError(IdentityPipelineError, LookupError):
+    """What a picture would show is not known."""
+
+
+@dataclass(frozen=True)
+class CameraPage:
+    """What the page of a camera shows in words.
+
+    Attributes:
+        figures: which pictures there are.
+        places: of the seats and other places: what it is, how often somebody is there.
+        zeros: of the camera, then of its seats: whose, yaw, pitch, how many riders and videos.
+        others: cells of expression and light: axis, cell, share of the riders with its interval.
+        usual: of phases and figures: phase, figure, usual value, band, videos.
+        versions: newest first.
+    """
+
+    figures: Sequence[str]
+    places: Sequence[tuple[str, str]]
+    zeros: Sequence[tuple[str, str, str, int, int]]
+    others: Sequence[tuple[str, str, str]]
+    usual: Sequence[tuple[str, str, str, str, int]]
+    versions: Sequence[Mapping[str, Any]]
+
+
+def camera_page(account: CameraAccount, store: TableStore) -> CameraPage:
+    """The page of a camera in words.
+
+    Args:
+        account: what is known of it.
+        store: the tables.
+    """
+    tables = account.tables
+    seats = tables.get("camera_seats", pl.DataFrame())
+    return CameraPage(
+        figures=[name for name, drawn in FIGURES.items() if drawn.known(account, store)],
+        places=_places(seats),
+        zeros=_zeros(tables.get("camera_pose_zero", pl.DataFrame())),
+        others=_others(tables.get("camera_reach", pl.DataFrame())),
+        usual=_usual(tables.get("camera_normals", pl.DataFrame())),
+        versions=account.versions.rows(named=True)[::-1],
+    )
+
+
+def figure(account: CameraAccount, name: str, store: TableStore, settings: Settings) -> str:
+    """A picture of the page as SVG.
+
+    Args:
+        account: what is known of the camera.
+        name: which; one of `FIGURES`.
+        store: the tables.
+        settings: edges of the pose bins.
+
+    Raises:
+        NoFigureError: there is no such picture.
+    """
+    drawn = FIGURES.get(name)
+    if drawn is None or not drawn.known(account, store):
+        raise NoFigureError("there is no such picture of this camera.")
+    return drawn.draw(account, store, settings)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A picture: whether there is something to draw, and drawing it."""
+
+    known: Callable[[CameraAccount, TableStore], bool]
+    draw: Callable[[CameraAccount, TableStore, Settings], str]
+
+
+def _draw_seats(account: CameraAccount, store: TableStore, settings: Settings) -> str:
+    del store, settings
+    about = account.model.about if account.model else {}
+    return seats_svg(account.tables["camera_seats"], float(about["aspect"]))
+
+
+def _draw_zero(account: CameraAccount, store: TableStore, settings: Settings) -> str:
+    del store, settings
+    table = account.tables["camera_pose_zero"]
+    return zero_svg(table.filter(pl.col("seat").is_null()).row(0, named=True))
+
+
+def _draw_reach(account: CameraAccount, store: TableStore, settings: Settings) -> str:
+    del store
+    return reach_svg(account.tables["camera_reach"], settings.buckets)
+
+
+def _draw_watch(account: CameraAccount, store: TableStore, settings: Settings) -> str:
+    del settings
+    told = _watched(account, store)
+    since = account.versions["first_video"][-1] if account.versions.height > 1 else None
+    return watch_svg(told, since, ())
+
+
+def _watched(account: CameraAccount, store: TableStore) -> list[tuple[str, Figures]]:
+    """What is watched of its videos, as far as it is at hand: the next video has it anew."""
+    known = series(store, account.name)
+    return [(video, known[video].figures) for video in account.videos if video in known]
+
+
+def _of(table: str) -> Callable[[CameraAccount, TableStore], bool]:
+    return lambda account, _: not account.tables.get(table, pl.DataFrame()).is_empty()
+
+
+FIGURES: Final[Mapping[str, _Drawn]] = {
+    "seats": _Drawn(_of("camera_seats"), _draw_seats),
+    "zero": _Drawn(_of("camera_pose_zero"), _draw_zero),
+    "reach": _Drawn(_of("camera_reach"), _draw_reach),
+    "watch": _Drawn(lambda account, store: bool(_watched(account, store)), _draw_watch),
+}
+"""By name; what each needs."""
+
+
+def _places(seats: pl.DataFrame) -> list[tuple[str, str]]:
+    if seats.is_empty():
+        return []
+    known = seats.filter(pl.col("kind") != ELSEWHERE).unique("place", maintain_order=True)
+    return [(place_words(row), filled_words(row)) for row in known.iter_rows(named=True)]
+
+
+def _zeros(zeros: pl.DataFrame) -> list[tuple[str, str, str, int, int]]:
+    return [
+        (
+            "all riders" if row["seat"] is None else f"{SEAT} {row['seat']}",
+            zero_words(row, "yaw"),
+            zero_words(row, "pitch"),
+            row["riders"],
+            row["videos"],
+        )
+        for row in zeros.iter_rows(named=True)
+    ]
+
+
+def _others(reach: pl.DataFrame) -> list[tuple[str, str, str]]:
+    if reach.is_empty():
+        return []
+    told = reach.filter(pl.col("axis").is_in(["expression", "lighting"]), pl.col("of_riders") > 0)
+    return [
+        (
+            row["axis"],
+            row["cell"].replace("_", " "),
+            f"{share_words(row['riders'] / row['of_riders']) if row['riders'] else 'nobody'} "
+            f"({share_words(row['low'])} to {share_words(row['high'])})",
+        )
+        for row in told.iter_rows(named=True)
+    ]
+
+
+def _usual(normals: pl.DataFrame) -> list[tuple[str, str, str, str, int]]:
+    rows = []
+    for row in normals.iter_rows(named=True):
+        name, usual = row["figure"], row["usual"]
+        band = "" if usual is None else f"{_value(name, row['low'])} to {_value(name, row['high'])}"
+        value = "not known: too few videos" if usual is None else _value(name, usual)
+        phase = (row["phase"] or "the whole video").replace("_", " ")
+        rows.append((phase, FIGURE_WORDS.get(name, name), value, band, row["videos"]))
+    return rows
+
+
+def _value(name: str, value: float) -> str:
+    return f"{value:.0%}" if name in SHARES else f"{value:.3g}"

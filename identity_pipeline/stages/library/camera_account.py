@@ -1,0 +1,173 @@
+"""What is known of a camera, for people: its versions, its model, what was left out of it.
+
+What belongs here: reading what stands, for pages and commands. What does not: making models
+(`stages.library.camera_model`), and what a video says of its camera (`camera_watch`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import polars as pl
+
+from identity_pipeline.core.camera.versions import known_words
+from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.settings import CameraSettings
+from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras, folder_of
+from identity_pipeline.storage.cameras.editions import Edition
+from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.layout import Layout
+
+NO_NAME: Final = "the camera without a name"
+TABLES_SHOWN: Final = (
+    *("camera_seats", "camera_pose_zero", "camera_reach", "camera_normals", "camera_members"),
+)
+
+
+class NoCameraError(IdentityPipelineError, LookupError):
+    """There is no such camera."""
+
+
+@dataclass(frozen=True)
+class CameraAccount:
+    """What is known of a camera now.
+
+    Attributes:
+        name: its name; None: the one without.
+        videos: of it that are known, in the order in which they came.
+        versions: table `camera_versions`.
+        model: the edition in force; None: the camera is not known.
+        known: of how many videos the model is, or what it lacks, in words.
+        tables: of the model; none where it is damaged, or there is none.
+        damage: why the model cannot be read; None: it can.
+    """
+
+    name: str | None
+    videos: tuple[str, ...]
+    versions: pl.DataFrame
+    model: Edition | None
+    known: str
+    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
+    damage: str | None = None
+
+    @property
+    def called(self) -> str:
+        """Its name, or what it is called without one."""
+        return self.name or NO_NAME
+
+    @property
+    def folder(self) -> str:
+        """Its address on the desk."""
+        return folder_of(self.name)
+
+    @property
+    def version(self) -> int:
+        """Its present version."""
+        return int(self.versions["version"][-1])
+
+    @property
+    def last_alarm(self) -> str | None:
+        """What the last change was, and which video made it plain; None: there was none."""
+        told = self.versions.filter(pl.col("causes").list.len() > 0)
+        if not told.height:
+            return None
+        row = told.row(-1, named=True)
+        seen = f", noticed at {row['noticed']}" if row["noticed"] else ""
+        return f"{'; '.join(row['causes'])}{seen}"
+
+    @property
+    def left_out(self) -> list[tuple[str, str]]:
+        """Videos that do not count for the model, and why."""
+        members = self.tables.get("camera_members")
+        if members is None:
+            return []
+        return list(members.drop_nulls("left_out").select("video_id", "left_out").iter_rows())
+
+    def as_json(self) -> dict[str, Any]:
+        """What a command prints of it in a list."""
+        return {
+            "camera": self.name,
+            "version": self.version,
+            "videos": len(self.videos),
+            "model": str(self.model.name) if self.model else None,
+            "known": self.known,
+            "last_alarm": self.last_alarm,
+            "damage": self.damage,
+        }
+
+    def in_full(self) -> dict[str, Any]:
+        """What a command prints of it alone: with the tables of its model, row by row."""
+        shown = {name: table.rows(named=True) for name, table in self.tables.items()}
+        return {**self.as_json(), "versions": self.versions.rows(named=True), "tables": shown}
+
+
+def account_of(layout: Layout, settings: CameraSettings, camera: str | None) -> CameraAccount:
+    """What is known of a camera.
+
+    Args:
+        layout: of the data folder.
+        settings: how many videos it takes.
+        camera: its name; None: the one without.
+
+    Raises:
+        NoCameraError: no video of it is known.
+        DamagedFileError: its record cannot be read.
+    """
+    record = Cameras(layout).record(camera)
+    if record is None:
+        raise NoCameraError(f"no video of {camera or NO_NAME} is known.")
+    return _account(Cameras(layout), record, settings)
+
+
+def account_in(layout: Layout, settings: CameraSettings, folder: str) -> CameraAccount:
+    """The same by the name of its folder; raises as `account_of` does."""
+    cameras = Cameras(layout)
+    # Only a folder that is there: what an address says is never joined to a path unseen.
+    there = layout.cameras.is_dir() and folder in {path.name for path in layout.cameras.iterdir()}
+    record = cameras.record_in(folder) if there else None
+    if record is None:
+        raise NoCameraError("there is no such camera.")
+    return _account(cameras, record, settings)
+
+
+def accounts(layout: Layout, settings: CameraSettings) -> tuple[list[CameraAccount], list[str]]:
+    """All cameras, and what is wrong with those whose record cannot be read."""
+    cameras, found, damaged = Cameras(layout), list[CameraAccount](), list[str]()
+    damaged += map(str, cameras.damaged().values())
+    for camera in cameras.names():
+        try:
+            found.append(account_of(layout, settings, camera))
+        except DamagedFileError as error:  # since a moment ago
+            damaged.append(str(error))
+    return found, damaged
+
+
+def _account(cameras: Cameras, record: CameraRecord, settings: CameraSettings) -> CameraAccount:
+    camera = record.camera
+    name = cameras.in_force(camera)
+    model, tables, damage = None, dict[str, pl.DataFrame](), None
+    try:
+        if name is not None:
+            model = cameras.model(camera, str(name))
+        if model is not None:
+            tables = {table: model.table(table) for table in TABLES_SHOWN}
+    except DamagedFileError as error:
+        tables, damage = {}, str(error)
+    out = _left_out(tables)
+    still = [video for video in record.standing_still(-1) if video not in out]
+    return CameraAccount(
+        name=camera,
+        videos=record.videos,
+        versions=cameras.versions(camera),
+        model=model,
+        known=known_words(name.videos if name else 0, len(still), settings),
+        tables=tables,
+        damage=damage,
+    )
+
+
+def _left_out(tables: dict[str, pl.DataFrame]) -> Sequence[str]:
+    members = tables.get("camera_members")
+    return [] if members is None else members.drop_nulls("left_out")["video_id"].to_list()

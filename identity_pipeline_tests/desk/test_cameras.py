@@ -1,0 +1,99 @@
+"""What the desk and the command line show of cameras: known, not known yet, and damaged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from identity_pipeline.cli.main import cli
+from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras, folder_of
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline_tests.desk.opened import Opened, desk_on, opened
+from identity_pipeline_tests.made_up_cameras import make_known
+
+FIGURES = "seats", "zero", "reach"
+KNOWN, YOUNG = f"/cameras/{folder_of('cam1')}", f"/cameras/{folder_of('cam2')}"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One camera of twenty videos, one of seven."""
+    root = tmp_path_factory.mktemp("cameras") / "data"
+    layout = make_known(root, "cam1").layout
+    young = tuple(f"w{k}" for k in range(7))
+    Cameras(layout).write_record(CameraRecord("cam2", young))
+    return root
+
+
+@pytest.fixture
+def desk(data: Path) -> Iterator[Opened]:
+    with opened(desk_on(data)) as found:
+        yield found
+
+
+def test_the_list_says_which_cameras_are_known_and_what_changed(desk: Opened) -> None:
+    shown = desk.page("/cameras")
+    assert KNOWN in shown and YOUNG in shown
+    assert "not known yet (7 of 20 videos)" in shown and "is of 20 videos, 20 known" in shown
+    assert "the exposure is another one, noticed at v0019" in shown
+
+
+def test_the_page_of_a_known_camera_shows_its_model_and_its_versions(desk: Opened) -> None:
+    shown = desk.page(KNOWN)
+    assert "seat 0, front row" in shown and "seen at boarding alone" in shown
+    assert 'href="/rides/v0018"' in shown and "the exposure is another one" in shown
+    for name in FIGURES:
+        path = f"/img/camera/{folder_of('cam1')}/{name}.svg"
+        assert path in shown and desk.page(path).startswith("<svg")
+    reach = desk.page(f"/img/camera/{folder_of('cam1')}/reach.svg")
+    assert "nobody" in reach and reach.count("data-cell") == 35
+    seats = desk.page(f"/img/camera/{folder_of('cam1')}/seats.svg")
+    assert seats.count('data-kind="seat"') >= 2 and seats.count('data-kind="boarding"') == 1
+
+
+def test_a_camera_of_few_videos_is_said_to_be_unknown(desk: Opened) -> None:
+    shown = desk.page(YOUNG)
+    assert "The camera is not known yet (7 of 20 videos)" in shown
+    assert "Where riders sit" not in shown and "What is watched" in shown
+    desk.page("/cameras/cam9-00000000", 404)
+    desk.page(f"/img/camera/{folder_of('cam2')}/seats.svg", 404)
+
+
+def test_a_damaged_model_or_record_is_a_sentence_and_the_rest_is_shown(data: Path) -> None:
+    layout = Layout(data)
+    model = layout.camera_models(folder_of("cam1"))
+    table = next(model.rglob("camera_seats.parquet"))
+    record = layout.camera_order(folder_of("cam2"))
+    kept, noted = table.read_bytes(), record.read_bytes()
+    try:
+        table.write_bytes(kept[:-9] + b"123456789")
+        record.write_text("{", encoding="utf-8")
+        with opened(desk_on(data)) as desk:
+            shown = desk.page(KNOWN)
+            assert "camera renew" in shown and "v0018" in shown and "Where riders sit" not in shown
+            assert folder_of("cam2") in desk.page("/cameras")
+            desk.page(YOUNG, 422)
+    finally:
+        table.write_bytes(kept)
+        record.write_bytes(noted)
+
+
+def test_the_command_says_the_same(data: Path) -> None:
+    def said(*words: str, code: int = 0) -> str:
+        result = CliRunner().invoke(cli, ["--data", str(data), "camera", *words])
+        assert result.exit_code == code, result.output
+        return result.stdout or result.output
+
+    listed = json.loads(said("list", "--json"))
+    assert [(c["camera"], c["model"]) for c in listed["cameras"]] == [
+        ("cam1", "2.20-0"),
+        ("cam2", None),
+    ]
+    assert "seat 0, front row" in said("show", "cam1")
+    told = json.loads(said("show", "cam1", "--json"))
+    assert {row["cell"] for row in told["tables"]["camera_reach"]} >= {"smile"}
+    assert "no video of cam9 is known" in said("show", "cam9", code=1)
