@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from identity_pipeline.cli.options import data_option, merged_settings, open_sto
 if TYPE_CHECKING:
     from identity_pipeline.stages.desk.cameras import CameraPage
     from identity_pipeline.stages.library.camera_account import CameraAccount
+    from identity_pipeline.stages.library.camera_renewal import Renewal
 
 UNNAMED = "unnamed"
 """The word for the camera without a name."""
@@ -111,17 +113,18 @@ def renew_cameras(
     if videos and camera_name is None:
         raise click.UsageError("say whose videos: identity-pipeline camera renew CAMERA --videos …")
     settings = merged_settings(overrides(data))
-    store, some = open_store(settings), videos or None
-    of_one = [None if camera_name == UNNAMED else camera_name]
-    names = Cameras(store.layout).names() if camera_name is None else of_one
-    moved = [
-        each
-        for name in names
-        for each in (renewals(store, name, some) if dry_run else renew(store, settings, name, some))
-    ]
+    store, some, moved = open_store(settings), videos or None, []
+    names = [None if camera_name == UNNAMED else camera_name]
+    for name in names if camera_name else Cameras(store.layout).names():
+        due = renewals(store, name, some) if dry_run else renew(store, settings, name, some)
+        moved += due
     if as_json:
         echo_json({"dry_run": dry_run, "outdated": [asdict(each) for each in moved]})
-        return
+    else:
+        _tell_renewed(moved, dry_run)
+
+
+def _tell_renewed(moved: Sequence[Renewal], dry_run: bool) -> None:
     if not moved:
         say("Every video keeps the newest model of its camera already.")
         return
@@ -129,8 +132,8 @@ def renew_cameras(
     echo_table(("video", "keeps", "is to keep" if dry_run else "keeps now"), rows)
     told = "would be outdated" if dry_run else "are outdated now"
     say(
-        f"{len(moved)} of its videos {told}. `identity-pipeline plan FILE` says what a run of one "
-        "makes anew; `identity-pipeline run FILE` does it, or the sensor `outdated_videos`."
+        f"{len(moved)} videos {told}. `identity-pipeline plan FILE` says what a run of one makes "
+        "anew; `identity-pipeline run FILE` does it, or the sensor `outdated_videos`."
     )
 
 

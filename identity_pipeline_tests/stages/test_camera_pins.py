@@ -225,7 +225,7 @@ def faces() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
 def test_bins_are_of_the_head_and_not_of_the_lens(store: TableStore) -> None:
     landmarks, quality, riders = faces()
     learn(store, "1.20")
-    model = Cameras(store.layout).model(None)
+    model = Cameras(store.layout).model(None, "1.20")
     assert model is not None
     binned = buckets_of(landmarks, quality, S, zeros=zeros_of(model, riders))
     assert binned["yaw_bin"][:3].to_list() == ["[-5,5)", "[-30,-15)", "[15,30)"]

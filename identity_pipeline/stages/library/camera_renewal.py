@@ -15,7 +15,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.library.camera_model import make_model
 from identity_pipeline.stages.video.pinning import newest_pin, version_of
 from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
-from identity_pipeline.storage.cameras.pins import NOT_KNOWN, Pin, Pins
+from identity_pipeline.storage.cameras.pins import NOT_KNOWN, Pin, Pinned, Pins
 from identity_pipeline.storage.video.tables import TableStore
 
 
@@ -54,20 +54,30 @@ def renewals(
     """
     cameras, pins = Cameras(store.layout), Pins(store.layout)
     record = cameras.record(camera) or CameraRecord(camera)
-    strange = sorted(set(videos or ()) - set(record.videos))
+    wanted = record.videos if videos is None else _of(record, videos)
+    newest = {each.number: newest_pin(cameras, camera, each.number) for each in record.versions}
+    due = ((video, pins.of(video), newest[version_of(record, video)]) for video in wanted)
+    return [
+        Renewal(video, known.pin if known else NOT_KNOWN, after)
+        for video, known, after in due
+        if _moves(known, camera, after)
+    ]
+
+
+def _of(record: CameraRecord, videos: Collection[str]) -> list[str]:
+    """Some videos of a camera, as they came; raises where one is none of them."""
+    strange = sorted(set(videos) - set(record.videos))
     if strange:
         raise UnknownVideoError(f"{strange[0]} is no finished video of this camera.")
-    newest = {each.number: newest_pin(cameras, camera, each.number) for each in record.versions}
-    found = []
-    for video_id in record.videos:
-        if videos is not None and video_id not in videos:
-            continue
-        known = pins.of(video_id)
-        before, after = known.pin if known else NOT_KNOWN, newest[version_of(record, video_id)]
-        moved = known is not None and known.camera != camera and bool(after.known or before.known)
-        if before != after or moved:
-            found.append(Renewal(video_id, before, after))
-    return found
+    return [video for video in record.videos if video in videos]
+
+
+def _moves(known: Pinned | None, camera: str | None, after: Pin) -> bool:
+    """Whether a video that is pinned so, or not at all, is to keep something else."""
+    if known is None:
+        return after != NOT_KNOWN
+    elsewhere = known.camera != camera and bool(after.known or known.pin.known)
+    return known.pin != after or elsewhere
 
 
 def renew(
