@@ -29,6 +29,7 @@ from identity_pipeline.stages.privacy.whom import find_whom
 from identity_pipeline.stages.publishing.publishing import PublishingNotes
 from identity_pipeline.stages.specs.assets import SPECS
 from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.progress.pause import paused
@@ -46,6 +47,7 @@ def store(tmp_path: Path) -> TableStore:
     made = write_rides(tmp_path)
     for video_id in made.videos_with("face_detections"):
         write_crops(made, video_id)
+    Cameras(made.layout).write_record(CameraRecord(None, tuple(made.videos_with("frames"))))
     call(tmp_path, "recluster")
     call(tmp_path, "label", "ride-a:1", "--name", "Ada", "--reason", "the guide knows Ada")
     call(tmp_path, "label", "cluster", "2", "--name", "Ben")
@@ -128,6 +130,7 @@ def test_who_is_forgotten_is_nowhere_and_everybody_else_is_where_they_were(
     assert whole.startswith("ride-d")
     left = {p.name for p, _ in bytes_below(store.layout.root) if whole in str(p)}
     assert left == set()
+    assert len(Cameras(store.layout).order(None)) == 3, "of the camera's four"
     assert list(store.layout.forgetting.glob("*.json")) == []
     assert paused(store.layout) is None
     people = call(tmp_path, "people")

@@ -10,7 +10,7 @@ does not: versions (`stages.library.camera_watch`), and which video keeps which 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -33,6 +33,8 @@ from identity_pipeline.core.camera.versions import (
 from identity_pipeline.core.faces.buckets import assign_buckets
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.library.camera_sightings import Sightings
+from identity_pipeline.stages.library.copies_in_force import copies_in_force
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import EditionName
 from identity_pipeline.storage.files.small_files import DamagedFileError
@@ -41,6 +43,7 @@ from identity_pipeline.tables import TABLES
 
 CODE: Final = "1"
 """Of what is computed here and in `core.camera`; noted in each edition."""
+A_COPY: Final = "it is a copy of another video's ride."
 _SHAPED_BY: Final = ("camera", "buckets")
 _FACES: Final = (
     *("face_id", "frame_idx", "person_id", "pose_source", "yaw", "pitch", "pitch_raw"),
@@ -109,21 +112,22 @@ def make_model(store: TableStore, settings: Settings, camera: str | None) -> Kno
         DamagedFileError: the record of the camera cannot be read.
     """
     cameras = Cameras(store.layout)
-    with cameras.locked(camera, "making its model"):
-        record = cameras.record(camera) or CameraRecord(camera)
-        maker = _Maker(cameras, Sightings(store, settings, camera), record)
-        for which in range(len(record.versions)):
-            maker.make(which)
-        return maker.known()
+    record = cameras.record(camera) or CameraRecord(camera)
+    copies = copies_in_force(LibraryStores.of(store)).of
+    maker = _Maker(cameras, Sightings(store, settings, camera), record, copies)
+    for which in range(len(record.versions)):
+        maker.make(which)
+    return maker.known()
 
 
 @dataclass
 class _Maker:
-    """Makes the models of one camera, while its lock is held."""
+    """Makes the models of one camera, by its record as it was when it began."""
 
     cameras: Cameras
     sightings: Sightings
     record: CameraRecord
+    copies: Collection[str]
     made: list[EditionName] = field(default_factory=list)
     _members: dict[str, _Member] = field(default_factory=dict)
     _left_out: dict[int, dict[str, str]] = field(default_factory=dict)
@@ -176,7 +180,7 @@ class _Maker:
         read = {v: self._member(v, which) for v in (*still[: 2 * most], *own[: 2 * most])}
         sizes = {v: each.sighting.frame_size for v, each in read.items() if each is not None}
         out = self._left_out.setdefault(which, {})
-        out |= other_pictures(sizes)
+        out |= other_pictures(sizes) | dict.fromkeys(sizes.keys() & set(self.copies), A_COPY)
         counts = [v for v in sizes if v not in out]
         return [v for v in still if v in counts][:most], [v for v in own if v in counts][:most]
 
@@ -209,8 +213,11 @@ class _Maker:
             "code": CODE,
             "settings": chosen(self.settings, _SHAPED_BY),
         }
-        self.cameras.write_model(self.record.camera, name, tables, about)
-        self.made.append(name)
+        with self.cameras.locked(self.record.camera, "putting its model in place"):
+            now = self.cameras.record(self.record.camera) or CameraRecord(self.record.camera)
+            if set(tables["camera_members"]["video_id"]) <= set(now.videos):  # none is forgotten
+                self.cameras.write_model(self.record.camera, name, tables, about)
+                self.made.append(name)
 
     def _is_damaged(self, name: EditionName) -> bool:
         try:
