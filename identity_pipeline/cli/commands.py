@@ -52,6 +52,10 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
             "worth",
             "Say what the pictures of PERSON are worth as references, and what each of them adds.",
         ),
+        "recall": Entry(
+            "recall",
+            "Say how many of the usable moments of RIDE its pictures show, as far as it was audited.",
+        ),
         "evaluate": Entry(
             "evaluate", "Measure how good the results are, on videos whose truth is known."
         ),

@@ -23,7 +23,16 @@ from identity_pipeline.desk.acts import SHARED
 from identity_pipeline.desk.deciding import Act, endpoint, local, read_form
 from identity_pipeline.desk.failures import InWords, no_such_page
 from identity_pipeline.desk.pages import HERE, desk_of, environment, page
-from identity_pipeline.desk.rooms import cameras, faces, images, people, pictures, privacy, review
+from identity_pipeline.desk.rooms import (
+    cameras,
+    faces,
+    images,
+    people,
+    pictures,
+    privacy,
+    recall,
+    review,
+)
 from identity_pipeline.desk.state import Desk
 from identity_pipeline.ledger.events import clean_name
 
@@ -53,6 +62,7 @@ def create_app(desk: Desk) -> Starlette:
             *people.ROUTES,
             *review.ROUTES,
             *pictures.ROUTES,
+            *recall.ROUTES,
             *images.ROUTES,
             *faces.ROUTES,
             Mount("/static", StaticFiles(directory=HERE / "static")),

@@ -46,6 +46,8 @@
     data/receipts/{id}.json, .html     what was forgotten, signed
     data/backups/register.json         which backups there are, and when they expire
     data/set_versions/{video_id}/      which faces the sets of a ride were made of, by version
+    data/audits/{video_id}.jsonl       what somebody said of moments that were left out
+    data/audits/.lock
     data/desk/curators/                where each curator was in the queue of questions
     data/desk/pictures/{video_id}/     pictures that the desk drew; may be deleted at any time
     data/dagster/                      Dagster's own state
@@ -210,6 +212,20 @@ class Layout:
     def ride_models(self, folder: str) -> Path:
         """The models of the ride of one camera."""
         return self.camera(folder) / "rides"
+
+    @property
+    def audits(self) -> Path:
+        """What somebody said of moments that were left out, a file a ride."""
+        return self.root / "audits"
+
+    def audit(self, video_id: str) -> Path:
+        """What somebody said of moments of a ride."""
+        return self.audits / f"{check_video_id(video_id)}.jsonl"
+
+    @property
+    def audits_lock(self) -> Path:
+        """Held by who adds to one."""
+        return self.audits / ".lock"
 
     @property
     def evaluation(self) -> Path:

@@ -44,6 +44,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "picture": ("reject", "ride@000812-0"),
     "reassign": ("--dry-run",),
     "data-map": (),
+    "recall": ("ride",),
     "receipts": ("list",),
     "reject": ("ride:1",),
     "rename": ("Ada", "Eve"),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identity_pipeline.core.imagesets.frame_ledger import STATES
-from identity_pipeline.core.recall.audit import ANSWERS, UNCLEAR, allocate, choose, usual_shares
+from identity_pipeline.core.recall.audit import ANSWERS, UNCLEAR, allocate, choose
 from identity_pipeline.core.recall.estimate import KINDS, Recall, recall_of
 from identity_pipeline.core.recall.recapture import odds_ratio, recapture
 from identity_pipeline.core.recall.strata import (
@@ -30,7 +30,6 @@ from identity_pipeline.tables import TABLES
 
 S = RecallSettings()
 VIDEO = "5f" * 32
-UNIFORM = dict.fromkeys(LEFT_OUT, 0.5)
 
 
 def ledger_of(*faces: tuple[int, int | None, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -112,24 +111,16 @@ SIZES = st.dictionaries(
 )
 
 
-@given(sizes=SIZES, clicks=st.integers(4, 40), least=st.integers(1, 3), p=st.floats(0.01, 0.99))
+@given(sizes=SIZES, clicks=st.integers(4, 40), least=st.integers(1, 3))
 def test_clicks_are_all_used_none_too_many_and_no_stratum_goes_unseen(
-    sizes: dict[tuple[int, str], int], clicks: int, least: int, p: float
+    sizes: dict[tuple[int, str], int], clicks: int, least: int
 ) -> None:
     chosen = RecallSettings(clicks=clicks, clicks_min=least)
-    wanted = allocate(sizes, {**UNIFORM, BEATEN: p}, chosen)
+    wanted = allocate(sizes, chosen)
     assert sum(wanted.values()) == min(clicks, sum(sizes.values()))
     assert all(0 <= wanted[s] <= sizes[s] for s in sizes)
     if least * len(sizes) <= clicks:
         assert all(wanted[s] >= min(least, sizes[s]) for s in sizes)
-
-
-def test_more_clicks_go_where_the_answer_is_less_sure() -> None:
-    sizes = {(0, BEATEN): 100, (0, GATED): 100}
-    past = pl.DataFrame({"stratum": [BEATEN] * 99, "answer": ["unusable"] * 99})
-    wanted = allocate(sizes, usual_shares(past), S)
-    assert wanted[0, GATED] > 3 * wanted[0, BEATEN] >= 9
-    assert usual_shares(past.with_columns(answer=pl.lit(UNCLEAR))) == UNIFORM
 
 
 @given(sizes=SIZES, more=st.integers(1, 10))
@@ -137,7 +128,7 @@ def test_the_draw_is_of_the_video_and_a_longer_one_goes_on_from_it(
     sizes: dict[tuple[int, str], int], more: int
 ) -> None:
     moments = population(*((*stratum, n) for stratum, n in sizes.items()))
-    few = allocate(sizes, UNIFORM, RecallSettings(clicks=10))
+    few = allocate(sizes, RecallSettings(clicks=10))
     many = {stratum: min(sizes[stratum], n + more) for stratum, n in few.items()}
     asked = choose(moments.sample(fraction=1, shuffle=True, seed=more), VIDEO, few)
     assert asked.equals(choose(moments, VIDEO, few))
@@ -228,7 +219,7 @@ def audited(
         lacking, shown = round(n * share), round(n * 0.2)
         truth += rng.permutation(np.repeat(KINDS, [lacking, shown, n - lacking - shown])).tolist()
     clicks = RecallSettings(clicks=int(rng.choice([12, 20, 40])))
-    wanted = allocate({(0, s): n for s, n in strata.items()}, UNIFORM, clicks)
+    wanted = allocate({(0, s): n for s, n in strata.items()}, clicks)
     asked = choose(moments, f"{seed}", wanted)
     found = recall_of(moments, answers_of(*((0, n, truth[n]) for n in asked["moment"])))
     usable = exported + truth.count("missed") + truth.count("shown")

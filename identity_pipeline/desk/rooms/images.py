@@ -26,6 +26,7 @@ from starlette.routing import Route
 from identity_pipeline.desk.state import Desk
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.stages.desk import timeline
+from identity_pipeline.stages.desk.audited import AuditFrames
 from identity_pipeline.stages.desk.drawing import Drawn
 from identity_pipeline.stages.desk.exported import ExportedPictures
 from identity_pipeline.stages.desk.faces import (
@@ -64,11 +65,13 @@ class Pictures:
         faces: thumbnails of faces.
         frames: whole frames.
         exported: exported images.
+        audited: whole frames of moments that are asked about.
     """
 
     faces: FacePictures
     frames: FramePictures
     exported: ExportedPictures
+    audited: AuditFrames
     _behind: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
     @classmethod
@@ -76,7 +79,12 @@ class Pictures:
         """Those of a desk's data folder, without what is kept of sources that are gone."""
         DrawnPictures(desk.stores.layout).drop_of_gone()
         shared = desk.stores.tables, desk.settings
-        return cls(FacePictures(*shared), FramePictures(*shared), ExportedPictures(*shared))
+        return cls(
+            FacePictures(*shared),
+            FramePictures(*shared),
+            ExportedPictures(*shared),
+            AuditFrames(*shared),
+        )
 
     def face_url(self, video_id: str, face_id: str, px: int = USUAL_PX) -> str:
         """Address of a face's thumbnail, which browsers may keep: it names the version."""
@@ -175,6 +183,11 @@ def _frame(request: Request) -> _Shown:
     return _Shown(frames.version(face.video_id), face.face_id, kept, partial(frames.frame, face))
 
 
+def _audited(request: Request) -> _Shown:
+    parts = request.path_params
+    return _Shown.of(pictures_of(request).audited, parts["video_id"], parts["name"])
+
+
 def _exported(request: Request) -> _Shown:
     video_id, file = request.path_params["video_id"], request.path_params["file"]
     exported = pictures_of(request).exported
@@ -241,6 +254,7 @@ ROUTES: Final[Collection[Route]] = (
     Route("/img/face/{video_id}/{face_id}.jpg", _answering(_face)),
     Route("/img/track/{video_id}/{track_id:int}.jpg", _answering(_track)),
     Route("/img/frame/{video_id}/{face_id}.jpg", _answering(_frame, SLOW)),
+    Route("/img/audit/{video_id}/{name}.jpg", _answering(_audited, SLOW)),
     Route("/img/person/{person_id}.jpg", _answering(_person)),
     Route("/img/exported/{video_id}/{file:path}", _answering(_exported)),
     Route("/img/timeline/{video_id}.svg", _timeline),

@@ -18,6 +18,7 @@ from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.commands import Planned
 from identity_pipeline.stages.curation.curation import Curator
+from identity_pipeline.stages.curation.recall import recall_sentence
 from identity_pipeline.stages.curation.snapshot import CurationError
 from identity_pipeline.stages.desk import pictures as shown
 from identity_pipeline.stages.desk.comparing import compared
@@ -88,6 +89,7 @@ def _ride(request: Request) -> Response:
         room="pictures",
         ride=ride,
         camera=ride_camera(desk.stores.layout, desk.settings, ride),
+        recall=recall_sentence(desk.stores, desk.settings, video_id),
         undo=shown.last_events_on(library, ride.rejected),
         versions=count(desk.stores.layout, video_id),
         **_deciding(request),

@@ -29,6 +29,7 @@ from identity_pipeline.storage.folder.backup_register import drop_notes
 from identity_pipeline.storage.folder.disk import size_of
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.heads import Live
+from identity_pipeline.storage.video.audits import Audits
 from identity_pipeline.storage.video.outputs import PARTS, Outputs
 from identity_pipeline.storage.video.packs import unpack
 
@@ -260,6 +261,17 @@ def cameras(erasing: Erasing) -> list[Removed]:
     """Takes rides that go as a whole from what is kept of cameras; their means stay."""
     changed = forget_videos(Cameras(erasing.layout), _whole(erasing))
     return _told(Removed("models of cameras", "record", len(changed), None, "rewritten"))
+
+
+def audits(erasing: Erasing) -> list[Removed]:
+    """Removes what was said of moments of every ride in which they were.
+
+    Of a ride that stays, too: what is left out of it is something else without them.
+    """
+    audits = Audits(erasing.layout)
+    with audits.locked("forgetting"):
+        files = [audits.layout.audit(name) for name in erasing.footprint.faces]
+        return _told(_gone("audits of recall", "record", files))
 
 
 def progress(erasing: Erasing) -> list[Removed]:

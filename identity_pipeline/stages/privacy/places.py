@@ -232,6 +232,13 @@ PLACES: Final[tuple[Place, ...]] = (
         erase=_by("cameras"),
     ),
     Place(
+        "audits of recall",
+        "record",
+        ("audits",),
+        "what somebody said of moments of a ride that were left out, with where a rider's face was",
+        erase=_by("audits"),
+    ),
+    Place(
         "work under way",
         "record",
         ("progress",),

@@ -39,7 +39,8 @@ class WantedFrame:
 
     Attributes:
         frame_idx: its number in the source.
-        faces: boxes of faces that were analysed in it, by `face_id`; at least one.
+        faces: boxes of faces that were analysed in it, by `face_id`; a frame without any is taken
+            as it is found in the file.
     """
 
     frame_idx: int
@@ -93,7 +94,8 @@ class Footage:
             enough = IDENTICAL if seekable else self.settings.export.same_region_min
             for n, whole in self._frames_of(left, seekable=seekable):
                 frame = painted(whole, self.redaction.at(left[n].frame_idx))
-                alike = analysed.likeness(frame, left[n].faces) if analysed else IDENTICAL
+                faces = left[n].faces
+                alike = analysed.likeness(frame, faces) if analysed and faces else IDENTICAL
                 best[n] = max(alike, best.get(n, -1.0))
                 if alike >= enough:
                     del left[n]

@@ -17,7 +17,7 @@ PRIVATE, GROUP = 0o077, 0o027
 """Bits that are taken from every mode: all of group and others, or all but reading by the group."""
 HELD = (
     *("registry", "photo_sets", "failures", "archive", "cameras", "tables", "crops", "chunks"),
-    *("output", "datasets", "desk", "set_versions"),
+    *("output", "datasets", "desk", "set_versions", "audits"),
     *("keys", "redactions", "forgetting", "receipts"),
     *("reports", "published", "progress", "ledger", "models", "index", "dagster", "logs"),
     *("backups", "folder.json", "acknowledged.json", "paused.json", ".folder.lock"),

@@ -49,6 +49,7 @@ CANNOT_BE_MADE_AGAIN: Final = (
     "cameras/*/pins.json",  # which model each video keeps
     "cameras/*/versions/*/*",  # models whose rides may be gone
     "cameras/*/rides/*/*",
+    "audits/*.jsonl",  # what somebody said of moments that were left out
     "receipts/*.json",  # what was forgotten, signed
     "receipts/*.html",
     PHOTOS,  # photographs that were taken in: nobody may have the originals any more
