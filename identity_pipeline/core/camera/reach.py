@@ -10,6 +10,7 @@ What does not: bins (`core.faces.buckets`), whose words the cells are.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import polars as pl
@@ -87,6 +88,17 @@ def _all_cells(settings: BucketSettings) -> list[tuple[str, str]]:
     return [(axis, cell) for axis, own in words.items() for cell in own]
 
 
+def reached_cells(table: pl.DataFrame, axes: Collection[str]) -> dict[str, set[str]]:
+    """The cells of some axes that anybody reached.
+
+    Args:
+        table: `camera_reach`.
+        axes: of it.
+    """
+    some = table.filter(pl.col("riders") > 0)
+    return {axis: set(some.filter(pl.col("axis") == axis)["cell"]) for axis in axes}
+
+
 def lacking_words(
     table: pl.DataFrame, axis: str, cell: str, settings: CameraSettings
 ) -> str | None:
@@ -108,10 +120,15 @@ def lacking_words(
     if not row["riders"]:
         return (
             f"never reached here by anyone (0 of {row['of_riders']} riders, so at most "
-            f"{row['high']:.0%} do)"
+            f"{_share(row['high'])} do)"
         )
     share = row["riders"] / row["of_riders"]
     return (
         f"reached by {share:.0%} of riders here ({row['low']:.0%} to {row['high']:.0%}, "
         f"of {row['of_riders']})"
     )
+
+
+def _share(value: float) -> str:
+    """In per cent, with a decimal below ten: a bound of half a per cent is not one of one."""
+    return f"{value:.1%}" if value < 0.095 else f"{value:.0%}"
