@@ -162,7 +162,7 @@ def segments_of(plan: RidePlan) -> tuple[Segment, ...]:
 
 
 # Per kind of segment: speed (px of panorama in 1/30 s), how far the horizon sinks (px), bend of the track.
-_SPEED = {
+_SPEED: dict[str, float] = {
     "board": 0,
     "lift": 5,
     "tunnel": 16,

@@ -52,7 +52,8 @@ def frames_of(kit: FaceKit, stage: Stage) -> Iterator[tuple[NDArray[np.uint8], d
         bgr = np.ascontiguousarray(picture[..., ::-1])
         rows = [truth.face_row(kit, face, frame, bgr, mount) for face in faces]
         if mount:
-            picture = np.asarray(cv2.resize(picture, mount.size, interpolation=cv2.INTER_AREA))
+            small = cv2.resize(picture, mount.size, interpolation=cv2.INTER_AREA)
+            picture = np.asarray(small, np.uint8)
         yield picture, truth.frame_row(stage, frame, rows)
 
 
