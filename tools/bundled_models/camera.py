@@ -90,10 +90,12 @@ def plan_camera(
         spread: how much slower and faster trains are, and half of it the stretches of one ride.
 
     Raises:
-        ValueError: no ride is asked for.
+        ValueError: no ride is asked for, or a size of which the same plan gives other bytes.
     """
     if rides < 1:
         raise ValueError("A library has at least one ride.")
+    if any(side % 8 for side in mount.size):
+        raise ValueError("Width and height are multiples of 8, or the bytes differ every time.")
     rng = np.random.default_rng([mount.seed, 60])
     people = range(
         FIRST_SEED + 1000 * (mount.seed % 100), FIRST_SEED + 1000 * (mount.seed % 100) + 400
@@ -156,7 +158,7 @@ def main() -> None:
     parser.add_argument("--pace", type=float, default=0.15, help="how unlike the trains' pace is")
     parser.add_argument("--seconds", type=float, default=12.0, help="of a ride at the usual pace")
     parser.add_argument("--fps", type=int, default=10, help="the pipeline looks at 10 a second")
-    parser.add_argument("--size", type=int, nargs=2, default=(320, 180), metavar=("W", "H"))
+    parser.add_argument("--size", type=int, nargs=2, default=(640, 360), metavar=("W", "H"))
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     given = parser.parse_args()
     size = (given.size[0], given.size[1])

@@ -40,7 +40,8 @@ class Mount:
         shift: px to the right and down of the finished picture's 1280 x 720.
         lens: sigma (px of 1280 x 720) by which the picture is blurred; 0: clean.
         gain: of the light before clipping; 1: as it was.
-        size: of the video, width and height in px.
+        size: of the video, width and height in px: multiples of 8, for x264 gives other bytes every
+            time for pictures of 180 rows.
     """
 
     seed: int
@@ -49,7 +50,7 @@ class Mount:
     shift: tuple[int, int] = (0, 0)
     lens: float = 0.0
     gain: float = 1.0
-    size: tuple[int, int] = (320, 180)
+    size: tuple[int, int] = (640, 360)
 
 
 @dataclass(frozen=True)
