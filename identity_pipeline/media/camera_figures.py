@@ -82,7 +82,15 @@ def seats_svg(seats: pl.DataFrame, aspect: float) -> str:
                          class_="line")]  # fmt: skip
     parts += [_place(row, scale) for row in known.iter_rows(named=True)]
     foot = known.unique("place", maintain_order=True, keep="first")
-    parts += [_label(row, scale) for row in foot.iter_rows(named=True)]
+    seats_end = max(
+        (
+            row["y"] + SPREADS * math.sqrt(row["spread"][3])
+            for row in known.filter(kind=SEAT).iter_rows(named=True)
+        ),
+        default=0.0,
+    )
+    below = min(seats_end * scale + 16, scale - 22)
+    parts += [_label(row, scale, below) for row in foot.iter_rows(named=True)]
     seat_count = known.filter(kind=SEAT)["place"].n_unique()
     label = f"Where people are seen: {counted(seat_count, 'seat')}"
     return svg(WIDTH, scale, label, parts)
@@ -143,14 +151,16 @@ def place_words(row: Mapping[str, Any]) -> str:
     return f"seat {row['place']}, {row_words}, {depth if row['depth'] > 1 else 'the nearest'}"
 
 
-def _label(row: Mapping[str, Any], scale: float) -> str:
-    """The words of a place: above it of the front row and of others than seats, else below."""
+def _label(row: Mapping[str, Any], scale: float, below: float) -> str:
+    """The words of a place: above it, but of every second row below all places."""
     high = SPREADS * math.sqrt(row["spread"][3]) * scale
     x, y = min(max(row["x"] * scale, 60.0), WIDTH - 60), row["y"] * scale
-    below = (row["row"] or 0) % 2 == 1
-    y = min(y + high + 16, scale - 22) if below else max(y - high - 22, 14.0)
-    name = row["kind"] if row["kind"] != SEAT else f"seat {row['place']}, row {row['row']}"
-    return text(x, y, name, "mid strong") + text(x, y + 14, filled_words(row), "mid small")
+    y = below if (row["row"] or 0) % 2 else max(y - high - 22, 14.0)
+    name = row["kind"] if row["kind"] != SEAT else f"seat {row['place']}"
+    filled = f"{row['videos'] / row['of_videos']:.0%}"
+    low, high = (f"{100 * row[f'filled_{end}']:.0f}" for end in ("low", "high"))
+    words = f"{filled} ({low}\N{EN DASH}{high})"
+    return text(x, y, name, "mid strong") + text(x, y + 14, words, "mid small")
 
 
 def zero_words(row: Mapping[str, Any], axis: str) -> str:

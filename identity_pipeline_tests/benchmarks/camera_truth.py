@@ -18,11 +18,10 @@ import numpy as np
 
 from identity_pipeline.core.camera.seating import seat_tracks
 from identity_pipeline.core.camera.seats import SEAT, find_seats
-from identity_pipeline.core.camera.versions import versions_of
 from identity_pipeline.core.camera.watch import judge
 from identity_pipeline.media.watch_figure import watch_svg
 from identity_pipeline.settings import CameraSettings
-from identity_pipeline_tests.core.camera.park import ASPECT, Park, sightings, videos_of
+from identity_pipeline_tests.core.camera.park import ASPECT, Park, sightings, versions_of, videos_of
 from identity_pipeline_tests.core.camera.test_pose_zero import camera, votes, zeros_of
 from identity_pipeline_tests.core.camera.test_seats import CAMERAS, nearest, order_of, seats_in
 from identity_pipeline_tests.core.camera.test_watch import changed, film, rows

@@ -10,7 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
+from identity_pipeline.settings import load_settings
+from identity_pipeline.stages.desk.pictures import RiderShown, RideShown, SetShown, Shown
+from identity_pipeline.stages.desk.ride_camera import ride_camera
 from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras, folder_of
+from identity_pipeline.storage.cameras.pins import Pin, Pins
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline_tests.desk.opened import Opened, desk_on, opened
 from identity_pipeline_tests.made_up_cameras import make_known
@@ -80,6 +84,23 @@ def test_a_damaged_model_or_record_is_a_sentence_and_the_rest_is_shown(data: Pat
     finally:
         table.write_bytes(kept)
         record.write_bytes(noted)
+
+
+def test_a_ride_says_what_its_rider_lacks_and_whether_anybody_reaches_it(data: Path) -> None:
+    layout, settings = Layout(data), load_settings(paths={"data": str(data)})
+    bins = {"yaw": "[-5,5)", "pitch": "neutral", "expression": "neutral"}
+    one = Shown("v0003", "f", None, "0:01", "", bins, None, None)
+    rider = RiderShown(0, "rider 0", None, (SetShown("coverage", (one,), False),))
+    early = ride_camera(layout, settings, RideShown("v0003", (rider,), (), 0))
+    assert "not known when this ride was made" in early.sentence and not early.lacking
+    Pins(layout).pin("cam1", "v0003", Pin(camera="2.20-0"))
+    pinned = ride_camera(layout, settings, RideShown("v0003", (rider,), (), 0))
+    assert pinned.sentence == "Camera cam1, version 2 (of 20 videos)."
+    lacking = dict(pinned.lacking[0])
+    assert lacking["yaw [-15,-5)"].startswith("reached by 10% of riders here")
+    assert lacking["expression smile"].startswith("never reached here by anyone (0 of 40 riders")
+    assert "yaw [-5,5)" not in lacking
+    assert list(lacking.values()) == sorted(lacking.values(), key=lambda w: w.startswith("never"))
 
 
 def test_the_command_says_the_same(data: Path) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from identity_pipeline.core.camera.versions import Sighting, versions_of
+from identity_pipeline.core.camera.versions import Sighting
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.library import camera_watch
 from identity_pipeline.stages.library.camera_watch import Look, look
 from identity_pipeline.storage.cameras.cameras import Cameras, folder_of
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
-from identity_pipeline_tests.core.camera.park import sightings
+from identity_pipeline_tests.core.camera.park import sightings, versions_of
 from identity_pipeline_tests.made_up_cameras import film, film_all
 
 S = Settings()

@@ -108,10 +108,15 @@ def lacking_words(
     if not row["riders"]:
         return (
             f"never reached here by anyone (0 of {row['of_riders']} riders, so at most "
-            f"{row['high']:.0%} do)"
+            f"{_share(row['high'])} do)"
         )
     share = row["riders"] / row["of_riders"]
     return (
         f"reached by {share:.0%} of riders here ({row['low']:.0%} to {row['high']:.0%}, "
         f"of {row['of_riders']})"
     )
+
+
+def _share(value: float) -> str:
+    """In per cent, with a decimal below ten: a bound of half a per cent is not one of one."""
+    return f"{value:.1%}" if value < 0.095 else f"{value:.0%}"

@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -32,7 +31,6 @@ from identity_pipeline.tables import TABLES
 
 PLACES: Final = ("x", "y", "log_size")
 """What is watched of where riders are; told by seats alone."""
-NOTHING_LEFT_OUT: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -128,24 +126,6 @@ def another_picture(sizes: Sequence[tuple[int, int]], settings: CameraSettings) 
 
 def _shape(size: tuple[int, int]) -> float:
     return round(size[0] / size[1], 2)
-
-
-def versions_of(
-    sightings: Sequence[Sighting],
-    settings: CameraSettings,
-    left_out: Mapping[str, str] = NOTHING_LEFT_OUT,
-) -> list[Version]:
-    """The versions of a camera, by going through its videos.
-
-    Args:
-        sightings: in the order in which they came.
-        settings: how many videos a model needs, and how rare a false alarm is.
-        left_out: videos that do not count, and why, in a sentence each.
-    """
-    known = {each.video_id: each for each in sightings if each.video_id not in left_out}
-    found = [Version()]
-    advance(found, list(known), known.__getitem__, settings)
-    return found
 
 
 def advance(
@@ -319,16 +299,6 @@ def known_words(made_of: int, videos: int, settings: CameraSettings) -> str:
     if 2 * made_of > settings.videos_max:
         return f"is of {made_of} videos, {videos} known; not made anew while the camera stays"
     return f"is of {made_of} videos, {videos} known; made anew at {2 * made_of}"
-
-
-def of_geometry(version: Version, settings: CameraSettings) -> list[str]:
-    """The videos that pose zero, seats and reach are made of; none while there are too few."""
-    return version.standing_still[: edition(len(version.standing_still), settings)]
-
-
-def of_normals(version: Version, settings: CameraSettings) -> list[str]:
-    """The videos that usual values are made of; none while there are too few."""
-    return version.videos[: edition(len(version.videos), settings)]
 
 
 def member_rows(

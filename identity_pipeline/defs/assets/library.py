@@ -114,10 +114,12 @@ def camera_model(step: LibraryStep) -> dg.MaterializeResult:
     Made of twenty videos of a version, and anew when their number has doubled.
     """
     from identity_pipeline.stages.library.camera_model import make_models
+    from identity_pipeline.storage.cameras.cameras import Cameras
 
     with step.healing():
         known = make_models(step.store, step.settings)
     for each in known:
         if each.damage:
             step.context.log.warning(each.damage)
-    return dg.MaterializeResult(metadata=camera_pictures.describe_models(known))
+    told = camera_pictures.describe_models(known, Cameras(step.store.layout))
+    return dg.MaterializeResult(metadata=told)

@@ -11,8 +11,11 @@ from identity_pipeline.settings import CameraSettings
 if TYPE_CHECKING:
     from identity_pipeline.stages.library.camera_model import Known
     from identity_pipeline.stages.library.camera_watch import Look
+    from identity_pipeline.storage.cameras.cameras import Cameras
 
 NO_NAME = "the camera without a name"
+PICTURES_MAX = 6
+"""Of so many cameras the seats are drawn: metadata is kept with each run; chosen."""
 
 
 def sentences(look: Look) -> list[str]:
@@ -58,8 +61,8 @@ def describe_look(look: Look) -> dict[str, Any]:
     }
 
 
-def describe_models(known: Sequence[Known]) -> dict[str, Any]:
-    """What is known of each camera, and who was left out of it."""
+def describe_models(known: Sequence[Known], cameras: Cameras) -> dict[str, Any]:
+    """What is known of each camera, who was left out of it, and the seats of what was made now."""
     made = sum(len(each.made) for each in known)
     rows = [
         {
@@ -71,7 +74,21 @@ def describe_models(known: Sequence[Known]) -> dict[str, Any]:
         }
         for each in known
     ]
-    return {"reused": not made, "models_made": made, "cameras": records(rows)}
+    told = {"reused": not made, "models_made": made, "cameras": records(rows)}
+    return {**told, **_seats_of([each for each in known if each.made][:PICTURES_MAX], cameras)}
+
+
+def _seats_of(made: Sequence[Known], cameras: Cameras) -> dict[str, Any]:
+    from identity_pipeline.media.camera_figures import seats_svg
+
+    found = {}
+    for each in made:
+        model = cameras.model(each.camera, str(each.made[-1]))
+        if model is not None and model.table("camera_seats").height:
+            drawn = seats_svg(model.table("camera_seats"), float(model.about["aspect"]))
+            called = each.camera or NO_NAME
+            found[f"seats of {called}"] = svg(drawn, f"where riders of {called} sit")
+    return found
 
 
 def _capital(text: str) -> str:

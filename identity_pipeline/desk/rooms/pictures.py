@@ -22,6 +22,7 @@ from identity_pipeline.stages.curation.snapshot import CurationError
 from identity_pipeline.stages.desk import pictures as shown
 from identity_pipeline.stages.desk.comparing import compared
 from identity_pipeline.stages.desk.faces import Face
+from identity_pipeline.stages.desk.ride_camera import ride_camera
 from identity_pipeline.storage.video.set_versions import Noted, count, versions
 
 AHEAD: Final = 24
@@ -86,6 +87,7 @@ def _ride(request: Request) -> Response:
         "ride.html.j2",
         room="pictures",
         ride=ride,
+        camera=ride_camera(desk.stores.layout, desk.settings, ride),
         undo=shown.last_events_on(library, ride.rejected),
         versions=count(desk.stores.layout, video_id),
         **_deciding(request),

@@ -155,11 +155,19 @@ class _Maker:
         camera, settings = self.record.camera, self.settings.camera
         last = len(self.record.versions) - 1
         in_force = self.cameras.in_force(camera)
-        left_out = self._left_out.get(last, {})
+        left_out = self._left_out[last] if last in self._left_out else self._noted(in_force)
         there = [v for v in self.record.standing_still(last) if v not in left_out]
         words = known_words(in_force.videos if in_force else 0, len(there), settings)
         number = self.record.versions[last].number
         return Known(camera, number, words, tuple(self.made), left_out)
+
+    def _noted(self, name: EditionName | None) -> dict[str, str]:
+        """Who was left out when an edition was made, and why."""
+        found = self.cameras.model(self.record.camera, str(name)) if name else None
+        if found is None:
+            return {}
+        members = found.table("camera_members").drop_nulls("left_out")
+        return dict(members.select("video_id", "left_out").iter_rows())
 
     def _newest(self, which: int, there: EditionName | None) -> EditionName | None:
         """The edition that a version can have now; None where it has it."""

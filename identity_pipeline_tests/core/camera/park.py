@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from identity_pipeline.core.camera.versions import Sighting
+from identity_pipeline.core.camera.versions import Sighting, Version, advance
+from identity_pipeline.settings import CameraSettings
 from identity_pipeline.tables import TABLES
 
 ASPECT = 16 / 9
@@ -173,4 +174,12 @@ def sightings(count: int, change: str = "", at: int = 0, seed: int = 1) -> list[
                 pl.DataFrame([figures], schema=TABLES["camera_figures"]),
             )
         )
+    return found
+
+
+def versions_of(films: Sequence[Sighting], settings: CameraSettings) -> list[Version]:
+    """The versions of a camera, by going through all its videos."""
+    known = {each.video_id: each for each in films}
+    found = [Version()]
+    advance(found, list(known), known.get, settings)
     return found

@@ -16,14 +16,11 @@ from identity_pipeline.core.camera.versions import (
     another_picture,
     edition,
     member_rows,
-    of_geometry,
-    of_normals,
     other_pictures,
-    versions_of,
 )
 from identity_pipeline.settings import BucketSettings, CameraSettings
 from identity_pipeline.tables import TABLES, conform, empty
-from identity_pipeline_tests.core.camera.park import sightings
+from identity_pipeline_tests.core.camera.park import sightings, versions_of
 
 S, B = CameraSettings(), BucketSettings()
 
@@ -39,7 +36,7 @@ def firsts(versions: list[Version]) -> list[str]:
 
 def test_a_camera_that_stays_is_one_version() -> None:
     (version,) = history(85)
-    assert len(of_geometry(version, S)) == len(of_normals(version, S)) == 80
+    assert version.standing_still == version.videos and len(version.videos) == 85
     assert version.seats is not None
 
 
@@ -50,15 +47,14 @@ def test_a_bump_begins_a_version_with_its_first_video() -> None:
     assert after.first == after.videos[0] and after.noticed in after.videos and after.moved
     assert [cause.kind for cause in after.causes] == ["bumped"]
     assert after.earlier == []
-    assert len(of_geometry(before, S)) == 40
-    assert set(of_geometry(after, S)).isdisjoint(before.videos)
+    assert edition(len(before.videos), S) == 40
+    assert set(after.standing_still).isdisjoint(before.videos)
 
 
 def test_another_light_leaves_pose_zero_and_seats_as_they_are() -> None:
     before, after = history(75, "exposure", 45)
     assert [cause.kind for cause in after.causes] == ["exposure"]
-    assert of_geometry(after, S)[0] == "v0000" and not after.moved
-    assert of_normals(after, S) == [] or of_normals(after, S)[0] == firsts([after])[0]
+    assert after.standing_still[0] == "v0000" and not after.moved
     assert after.seats is not None and before.seats is not None
     assert after.seats.equals(before.seats)
 
@@ -70,8 +66,7 @@ def test_a_camera_that_changes_every_day_has_no_seats_to_go_wrong_by() -> None:
 
 def test_too_few_videos_make_no_model() -> None:
     (version,) = history(19)
-    assert of_geometry(version, S) == of_normals(version, S) == []
-    assert version.seats is None
+    assert edition(len(version.videos), S) == 0 and version.seats is None
 
 
 @pytest.mark.parametrize(
@@ -82,13 +77,11 @@ def test_a_model_is_made_anew_when_its_videos_have_doubled(videos: int, made_of:
     assert edition(videos, S) == made_of
 
 
-def test_what_is_left_out_counts_nowhere_and_is_said() -> None:
+def test_what_is_left_out_is_said_beside_what_counts() -> None:
     films = sightings(30)
     why = {"v0003": "it is of another ride: it does not follow the course of the others."}
-    (version,) = versions_of(films, S, why)
-    made_of = [each for each in films if each.video_id in of_geometry(version, S)]
+    made_of = [each for each in films if each.video_id not in why][:20]
     members = conform("camera_members", member_rows(1, made_of, made_of, why))
-    assert "v0003" not in version.videos
     left = members.filter(pl.col("left_out").is_not_null())
     assert left.select("video_id", "left_out").rows() == list(why.items())
     counted = members.filter(pl.col("geometry"))
