@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -12,9 +14,7 @@ from identity_pipeline.cli.options import data_option, merged_settings, open_sto
 if TYPE_CHECKING:
     from identity_pipeline.stages.desk.cameras import CameraPage
     from identity_pipeline.stages.library.camera_account import CameraAccount
-
-UNNAMED = "unnamed"
-"""The word for the camera without a name."""
+    from identity_pipeline.stages.library.camera_renewal import Renewal
 
 
 @click.group()
@@ -24,6 +24,7 @@ def camera() -> None:
     \b
       identity-pipeline camera list          all cameras, their versions, what is known
       identity-pipeline camera show cam3     one: seats, pose zero, versions; --json has all tables
+      identity-pipeline camera renew cam3    lets its older videos keep the newest model
     """
 
 
@@ -49,7 +50,7 @@ def list_cameras(as_json: bool, data: str | None) -> None:
         say("No camera is known yet: identity-pipeline run RIDE.mp4 makes the first video known.")
         return
     rows = (
-        (e.name or UNNAMED, e.version, len(e.videos), e.damage or e.known, e.last_alarm or "none")
+        (e.word, e.version, len(e.videos), e.damage or e.known, e.last_alarm or "none")
         for e in known
     )
     echo_table(("camera", ">version", ">videos", "model", "last change"), rows)
@@ -68,16 +69,69 @@ def show_camera(camera_name: str, as_json: bool, data: str | None) -> None:
       identity-pipeline camera show unnamed --json
     """
     from identity_pipeline.stages.desk.cameras import camera_page
-    from identity_pipeline.stages.library.camera_account import account_of
+    from identity_pipeline.stages.library.camera_account import account_of, named
 
     settings = merged_settings(overrides(data))
-    name = None if camera_name == UNNAMED else camera_name
     store = open_store(settings)
-    account = account_of(store.layout, settings.camera, name)
+    account = account_of(store.layout, settings.camera, named(camera_name))
     if as_json:
         echo_json(account.in_full())
         return
     _tell(account, camera_page(account, store))
+
+
+@camera.command("renew")
+@click.argument("camera_name", metavar="[CAMERA]", required=False)
+@click.option("--videos", metavar="VIDEO", multiple=True, help="Only this one; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Only say which videos would be outdated.")
+@json_option
+@data_option
+def renew_cameras(
+    camera_name: str | None,
+    videos: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    data: str | None,
+) -> None:
+    """Let videos keep the newest model of their camera, where they keep an older one or none.
+
+    Each gets the newest model of the version of CAMERA that filmed it; without CAMERA those of all
+    cameras do. That outdates them: nothing else does, however much is learnt of a camera. Models
+    that are damaged are made anew first.
+
+    \b
+      identity-pipeline camera renew cam3 --dry-run
+      identity-pipeline camera renew cam3 --videos ride_004-1a2b3c4d
+    """
+    from identity_pipeline.stages.library.camera_account import named
+    from identity_pipeline.stages.library.camera_renewal import renew, renewals
+    from identity_pipeline.storage.cameras.cameras import Cameras
+
+    if videos and camera_name is None:
+        raise click.UsageError("say whose videos: identity-pipeline camera renew CAMERA --videos …")
+    settings = merged_settings(overrides(data))
+    store, some, moved = open_store(settings), videos or None, []
+    names = [named(camera_name)] if camera_name else Cameras(store.layout).names()
+    for name in names:
+        due = renewals(store, name, some) if dry_run else renew(store, settings, name, some)
+        moved += due
+    if as_json:
+        echo_json({"dry_run": dry_run, "outdated": [asdict(each) for each in moved]})
+    else:
+        _tell_renewed(moved, dry_run)
+
+
+def _tell_renewed(moved: Sequence[Renewal], dry_run: bool) -> None:
+    if not moved:
+        say("Every video keeps the newest model of its camera already.")
+        return
+    rows = ((e.video_id, e.before.words, e.after.words) for e in moved)
+    echo_table(("video", "keeps", "is to keep" if dry_run else "keeps now"), rows)
+    told = "would be outdated" if dry_run else "are outdated now"
+    say(
+        f"{len(moved)} videos {told}. `identity-pipeline plan FILE` says what a run of one makes "
+        "anew; `identity-pipeline run FILE` does it, or the sensor `outdated_videos`."
+    )
 
 
 def _tell(account: CameraAccount, page: CameraPage) -> None:

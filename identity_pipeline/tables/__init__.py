@@ -36,6 +36,7 @@ from identity_pipeline.tables.library import LIBRARY_TABLES
 __all__ = [
     "BOX",
     "FACE",
+    "IN_FRAME",
     "KEY_POINTS",
     "LIBRARY_TABLES",
     "REASONS",
@@ -53,6 +54,8 @@ __all__ = [
     "without_unused",
 ]
 
+IN_FRAME: Final = ("yaw", "pitch", "yaw_zero", "pitch_level")
+"""Columns of `face_buckets` that are null where its video's camera is not known."""
 SCORES: Final[Schema] = dict.fromkeys(
     (
         *("score_eyes", "score_mouth", "score_view", "score_light", "score_sharp", "score_pose"),
@@ -295,9 +298,15 @@ TABLES: Final[dict[str, Table]] = {
             "bucket_key": pl.String,  # null when beyond or unknown
             # Of a face whose bins a human corrected: axis:measured, of each axis. Null of others.
             "measured_bins": STRINGS,
+            # By which it is binned, where the camera is known: in the person-and-camera frame.
+            "yaw": pl.Float32,
+            "pitch": pl.Float32,
+            "yaw_zero": pl.Float32,  # of the camera or the seat, taken off yaw; null: nothing was
+            "pitch_level": pl.Float32,  # the person's own, seen from there, taken off pitch
         },
         "face_id",
         later=("measured_bins",),
+        optional=IN_FRAME,
     ),
     "moments": Table(
         {
@@ -433,9 +442,11 @@ TABLES["candidates"] = Table(
         **_without("identity_stability", "reason"),
         "stability_reason": pl.String,
         **_without("face_quality", "face_id", "frame_idx", "occlusion"),
-        "yaw": pl.Float32,
+        "yaw": pl.Float32,  # in the frame of face_buckets
         "pitch": pl.Float32,
         "roll": pl.Float32,
+        "yaw_camera": pl.Float32,  # as measured, where that is another frame; else null
+        "pitch_camera": pl.Float32,
         "occlusion": pl.Float32,
         "eyes": pl.String,
         "wink": pl.Boolean,
@@ -445,7 +456,7 @@ TABLES["candidates"] = Table(
         "mouth_open": pl.Float32,
         "smile": pl.Float32,
         "surround_luma": pl.Float32,
-        **_without("face_buckets", "face_id", "frame_idx", "person_id"),
+        **_without("face_buckets", "face_id", "frame_idx", "person_id", *IN_FRAME),
         "timestamp_ms": pl.Float64,
         **BOX,
         "crop_x1": pl.Float32,
@@ -476,7 +487,7 @@ TABLES["candidates"] = Table(
         *("moment_id", "representative_face_id", *SCORES, "neighbour_share", "crop_px"),
         *("measured_bins", "decided", "anchor_place", "human_place"),
     ),
-    optional=("weight", "bonus", "judged_by"),
+    optional=("weight", "bonus", "judged_by", "yaw_camera", "pitch_camera"),
 )
 SET_ASSETS: Final = ("anchor_set", "coverage_set", "challenge_set", "pair_set")
 TABLES.update(dict.fromkeys(SET_ASSETS, TABLES["image_set"]))

@@ -85,10 +85,11 @@ def in_head_frame(
         settings: `neutral_min_faces` and `own_level_max`.
 
     Returns:
-        The faces with `yaw`, `pitch` and `pitch_level` of that frame, and `yaw_zero`, which is null
-        where nothing was taken off.
+        The faces with `yaw`, `pitch` and `pitch_level` of that frame, `yaw_zero`, which is null
+        where nothing was taken off, and whether each is `framed`: else it keeps its angles.
     """
-    known = faces.with_row_index("_row").with_columns(yaw_zero=pl.lit(None, dtype=pl.Float32))
+    none = pl.lit(None, dtype=pl.Float32)
+    known = faces.with_row_index("_row").with_columns(yaw_zero=none, framed=pl.lit(False))
     parts = known.partition_by("person_id", "pose_source", as_dict=True, maintain_order=True)
     framed = []
     for (person, source), own in parts.items():
@@ -103,6 +104,7 @@ def _framed(own: pl.DataFrame, zero: Zero, settings: BucketSettings) -> pl.DataF
     if zero.yaw is not None:
         taken = pl.lit(zero.yaw, dtype=pl.Float32)
         own = own.with_columns(yaw=pl.col("yaw") - taken, yaw_zero=taken)
+    own = own.with_columns(framed=pl.lit(True))
     if zero.pitch is not None:
         own = own.with_columns(pitch=pl.col("pitch") - pl.lit(zero.pitch, dtype=pl.Float32))
     usual = USUAL_LEVEL if zero.pitch is None else zero.pitch

@@ -10,6 +10,7 @@ What does not: bins (`core.faces.buckets`), whose words the cells are.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import polars as pl
@@ -85,6 +86,17 @@ def _all_cells(settings: BucketSettings) -> list[tuple[str, str]]:
         "lighting": list(LIGHTS),
     }
     return [(axis, cell) for axis, own in words.items() for cell in own]
+
+
+def reached_cells(table: pl.DataFrame, axes: Collection[str]) -> dict[str, set[str]]:
+    """The cells of some axes that anybody reached.
+
+    Args:
+        table: `camera_reach`.
+        axes: of it.
+    """
+    some = table.filter(pl.col("riders") > 0)
+    return {axis: set(some.filter(pl.col("axis") == axis)["cell"]) for axis in axes}
 
 
 def lacking_words(

@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from identity_pipeline.core.faces.angles import in_frame, without_frame
 from identity_pipeline.core.geometry import (
     Box,
     CropLimits,
@@ -119,6 +120,7 @@ EXPRESSION = (
 
 NOT_THE_BEST, OUTRANKED = "not_the_best_of_its_moment", "outranked"
 """Standings of faces that another one stands for, and of moments that others are better than."""
+_POSE = ("yaw", "pitch", "roll", "yaw_camera", "pitch_camera")
 _FROM_MOMENTS = ("moment_id", "representative_face_id", *SCORES)
 
 
@@ -158,11 +160,11 @@ def gather(
         stability.rename({"reason": "stability_reason"})
         .join(gated_quality.drop("frame_idx", "occlusion"), on="face_id", how="left")
         .join(
-            landmarks.select("face_id", "yaw", "pitch", "roll", "occlusion", *EXPRESSION),
+            in_frame(landmarks, buckets).select("face_id", *_POSE, "occlusion", *EXPRESSION),
             on="face_id",
             how="left",
         )
-        .join(buckets.drop("frame_idx", "person_id"), on="face_id", how="left")
+        .join(without_frame(buckets).drop("frame_idx", "person_id"), on="face_id", how="left")
         .join(detections.select("face_id", "timestamp_ms", "x1", "y1", "x2", "y2"), on="face_id")
         .join(crops, on="face_id", how="left")
         .join(

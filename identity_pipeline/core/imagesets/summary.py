@@ -52,6 +52,8 @@ class ExportedFace:
         yaw_bin, pitch_bin, expression_bin, occlusion_bin, lighting_bin: as in `face_buckets`.
         quality_score, novelty, stable_score: None where they were not measured.
         kind: of challenge (`challenge.KINDS`); None outside the challenge set.
+        yaw_camera, pitch_camera: as measured, where the camera is known and yaw and pitch are those
+            of the head; else None.
     """
 
     face_id: str
@@ -72,6 +74,8 @@ class ExportedFace:
     novelty: float | None
     stable_score: float | None
     kind: str | None = None
+    yaw_camera: float | None = None
+    pitch_camera: float | None = None
 
     @classmethod
     def of(cls, candidate: Mapping[str, Any], chosen: Mapping[str, Any]) -> ExportedFace:

@@ -106,6 +106,7 @@ def face_tracks(step: VideoStep) -> dg.MaterializeResult:
 def riders(step: VideoStep) -> dg.MaterializeResult:
     """The one or two riders, from left to right, and for every other track why it is none."""
     from identity_pipeline.stages.imagesets.curate import frame_size
+    from identity_pipeline.stages.video.camera_view import seating_of
 
     inputs = step.inputs
     return step.table(
@@ -117,6 +118,7 @@ def riders(step: VideoStep) -> dg.MaterializeResult:
             step.settings.riders,
             spans_of(inputs["frames"]),
             inputs["face_quality"],
+            seating_of(step.camera, inputs.__getitem__, step.settings),
         ),
         lambda table: pictures.describe_riders(
             table, inputs["frames"], inputs["face_tracks"], step.all_settings
@@ -146,12 +148,16 @@ def face_landmarks(step: VideoStep) -> dg.MaterializeResult:
 @video_asset
 def face_buckets(step: VideoStep) -> dg.MaterializeResult:
     """Pose, expression, occlusion and lighting bins of the riders' usable faces."""
-    from identity_pipeline.stages.imagesets.curate import buckets_of
+    from identity_pipeline.stages.imagesets.curate import buckets_of, zeros_of
 
     inputs = step.inputs
     return step.table(
         lambda: buckets_of(
-            inputs["face_landmarks"], inputs["face_quality"], step.settings, step.decided
+            inputs["face_landmarks"],
+            inputs["face_quality"],
+            step.settings,
+            step.decided,
+            zeros_of(step.camera, inputs["riders"]) if step.camera else {},
         ),
         pictures.describe_buckets,
     )

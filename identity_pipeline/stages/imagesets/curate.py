@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import polars as pl
 
+from identity_pipeline.core.camera.head_frame import UNKNOWN, Zero, in_head_frame, zero_for
+from identity_pipeline.core.faces.angles import in_frame, without_frame
 from identity_pipeline.core.faces.buckets import assign_buckets
 from identity_pipeline.core.faces.gates import regate
 from identity_pipeline.core.geometry import FrameSize
@@ -19,7 +22,8 @@ from identity_pipeline.core.tracks.stability import NO_BANKS, measure_stability
 from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.models.spaces import same_space
 from identity_pipeline.settings import Settings
-from identity_pipeline.tables import BOX, TABLES
+from identity_pipeline.storage.cameras.editions import Edition
+from identity_pipeline.tables import BOX, IN_FRAME, TABLES
 
 
 @dataclass(frozen=True)
@@ -99,12 +103,43 @@ def buckets_of(
     quality: pl.DataFrame,
     settings: Settings,
     decided: DecidedPictures = NOTHING,
+    zeros: Mapping[int, Zero] = MappingProxyType({}),
 ) -> pl.DataFrame:
-    """The table `face_buckets`; bins that humans corrected are theirs."""
+    """The table `face_buckets`; bins that humans corrected are theirs.
+
+    Args:
+        landmarks: table `face_landmarks`.
+        quality: table `face_quality`.
+        settings: `buckets`.
+        decided: what humans decided on these pictures.
+        zeros: where each rider looks ahead; none where the camera is not known.
+    """
     faces = landmarks.join(
         quality.select("face_id", "luma_mean", "clipped_share"), on="face_id", how="left"
     )
-    return assign_buckets(faces, settings.buckets, decided.bins)
+    if zeros:
+        faces = in_head_frame(faces, zeros, settings.buckets)
+    binned = assign_buckets(faces, settings.buckets, decided.bins)
+    if not zeros:
+        return binned
+    framed = faces.filter("framed").select("face_id", *IN_FRAME)
+    return binned.drop(IN_FRAME).join(framed, on="face_id", how="left", maintain_order="left")
+
+
+def zeros_of(model: Edition, riders: pl.DataFrame) -> dict[int, Zero]:
+    """Where each rider looks ahead, by rider: of their seat or of the camera.
+
+    Args:
+        model: of the video's camera.
+        riders: table `riders`, whose seats are of the same model.
+
+    Raises:
+        DamagedFileError: the model is not what was written.
+    """
+    seats = riders.drop_nulls("person_id").select("person_id", "seat").iter_rows()
+    table = model.table("camera_pose_zero")
+    found = {person: zero_for(table, seat) for person, seat in seats}
+    return {person: zero for person, zero in found.items() if zero != UNKNOWN}
 
 
 @dataclass(frozen=True)
@@ -151,9 +186,10 @@ def moments_of(
     gated = regate(quality, landmarks, settings.quality)
     crops = export_crops(landmarks, detections, frame_sizes(ride_video), settings.export)
     faces = (
-        landmarks.drop("relative_sharpness")
+        in_frame(landmarks, buckets)
+        .drop("relative_sharpness")
         .join(gated.drop("frame_idx", "occlusion"), on="face_id")
-        .join(buckets.drop("frame_idx", "person_id"), on="face_id")
+        .join(without_frame(buckets).drop("frame_idx", "person_id"), on="face_id")
         .join(tracks.select("face_id", "track_id"), on="face_id")
         .join(detections.select("face_id", "timestamp_ms", *BOX), on="face_id")
         .join(crops, on="face_id")

@@ -12,10 +12,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
+from identity_pipeline.core.camera.reach import lacking_words, reached_cells
 from identity_pipeline.core.imagesets.frame_ledger import NO_CONSENT, build_ledger
 from identity_pipeline.core.imagesets.summary import RiderSummary, summaries_of
 from identity_pipeline.core.privacy.redaction import Redaction
@@ -127,7 +128,8 @@ def write_dataset(
         riders = tuple(_by_consent(rider, provenance) for rider in riders)
         for rider in riders:
             min_side = settings.export.min_side_px
-            _write_rider(folder, rider, images, left_out, provenance, min_side)
+            reached = reached_here(rider, provenance, settings)
+            _write_rider(folder, rider, images, left_out, provenance, min_side, reached)
         page = export_page(tables, images, left_out, riders, provenance, settings)
         (folder / "index.html").write_text(render_export_page(page), encoding="utf-8")
         pairs = pairs_of(riders[0]) if riders else None
@@ -187,11 +189,12 @@ def _write_rider(
     left_out: Sequence[LeftOut],
     provenance: Provenance,
     min_side_px: int,
+    reached: Mapping[str, Any],
 ) -> None:
     """What is said of a rider, and a sheet of all images where there are any."""
     own = [image for image in images if image.shows(rider.person_id)]
     lacking = [image for image in left_out if image.shows(rider.person_id)]
-    meta = rider_meta(rider, own, lacking, provenance, min_side_px)
+    meta = rider_meta(rider, own, lacking, provenance, min_side_px) | dict(reached)
     _write(folder, rider_file(rider.name), atomic.json_bytes(meta))
     tiles = [
         Tile(image.thumbnail, Path(image.file).stem, SET_ACCENTS[image.type])
@@ -220,7 +223,6 @@ def rider_meta(
         min_side_px: wanted of an image's short side.
     """
     filled, seen, prototype = rider.filled, rider.seen, rider.prototype
-    axes = ("yaw", "pitch", "expression")
     return {
         "person_id": rider.person_id,
         "seat": rider.seat,
@@ -238,11 +240,11 @@ def rider_meta(
         "pair_count": rider.images["pair_set"],
         "total_saved": rider.total_saved,
         "coverage_buckets_filled": {
-            axis: f"{getattr(filled, axis)}/{getattr(rider.bins, axis)}" for axis in axes
+            axis: f"{getattr(filled, axis)}/{getattr(rider.bins, axis)}" for axis in COVERED
         },
         "coverage_of_what_this_video_shows": {
             axis: f"{getattr(filled, axis)}/{max(getattr(seen, axis), getattr(filled, axis))}"
-            for axis in axes
+            for axis in COVERED
         },
         "stop_reason": rider.stop_reason,
         "stop_ms": rider.stop_ms,
@@ -262,6 +264,31 @@ def rider_meta(
         "identity_model_version": provenance.identity_space,
         "embed_model_version": provenance.vision_space,
     }
+
+
+def reached_here(rider: RiderSummary, provenance: Provenance, settings: Settings) -> dict[str, Any]:
+    """What a rider's images cover of what riders of this camera reach; nothing if not known."""
+    if provenance.camera is None:
+        return {}
+    reach = provenance.camera.reach
+    filled = {axis: set(rider.saved_faces[f"{axis}_bin"]) for axis in COVERED}
+    return {
+        "coverage_of_what_riders_here_reach": {
+            axis: f"{len(filled[axis] & cells)}/{len(cells)}"
+            for axis, cells in reached_cells(reach, COVERED).items()
+        },
+        "empty_bins": {
+            f"{axis} {cell}": words
+            for axis in COVERED
+            for cell in reach.filter(pl.col("axis") == axis)["cell"]
+            if cell not in filled[axis]
+            and (words := lacking_words(reach, axis, cell, settings.camera))
+        },
+    }
+
+
+COVERED: Final = ("yaw", "pitch", "expression")
+"""The axes of which coverage is told."""
 
 
 def _counts_of(images: Sequence[Exported], min_side_px: int) -> dict[str, int]:
@@ -344,6 +371,7 @@ def _write_manifest(
             "gate_version": provenance.gate_version,
             "settings_sha256": provenance.settings_sha256,
             **({"highlights": dict(provenance.highlights)} if provenance.highlights else {}),
+            **({"camera": provenance.camera.as_json()} if provenance.camera else {}),
             "consent": shown_consents(provenance.consents),
             "pairs": pairs,
             "left_out": [image.as_json() for image in left_out],

@@ -160,6 +160,7 @@ def _face_meta(
         "yaw_deg": _rounded(face.yaw),
         "pitch_deg": _rounded(face.pitch),
         "roll_deg": _rounded(face.roll),
+        **_measured_angles(face, provenance),
         "quality_score": _rounded(face.quality_score),
         "novelty_score": _rounded(face.novelty),
         "stable_score": _rounded(face.stable_score),
@@ -169,6 +170,19 @@ def _face_meta(
         "embed_model_version": provenance.vision_space,
         "identity_model_version": provenance.identity_space,
         "gate_version": provenance.gate_version,
+    }
+
+
+def _measured_angles(face: ExportedFace, provenance: Provenance) -> dict[str, Any]:
+    """The angles before the lens beside those of the head; nothing where they are the same."""
+    if provenance.camera is None:
+        return {}
+    framed = face.yaw_camera is not None or face.pitch_camera is not None
+    yaw, pitch = (face.yaw_camera, face.pitch_camera) if framed else (face.yaw, face.pitch)
+    return {
+        "yaw_camera_deg": _rounded(yaw),
+        "pitch_camera_deg": _rounded(pitch),
+        "camera_version": str(provenance.camera.edition),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from identity_pipeline.core.camera.head_frame import zero_for
 from identity_pipeline.core.privacy.consent import NOT_ASKED, Verdict, together
 from identity_pipeline.media.page import ModelFacts
 from identity_pipeline.models.hub import ModelHub
@@ -16,7 +17,58 @@ from identity_pipeline.models.licences import licence_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.cache_key import deciding_settings, shaping_settings
 from identity_pipeline.stages.video.notes import notes_of_file, notes_of_frames
+from identity_pipeline.storage.cameras.editions import EditionName
+from identity_pipeline.storage.cameras.pins import CAMERA, Pinned
 from identity_pipeline.storage.video.highlights import Highlights
+
+
+@dataclass(frozen=True)
+class KnownCamera:
+    """What an export says of the camera of its video.
+
+    Attributes:
+        name: of the camera; None: it has none.
+        edition: of the model that the video keeps.
+        yaw, pitch: where riders look ahead, in degrees before the lens; None: not known.
+        reach: table `camera_reach`.
+    """
+
+    name: str | None
+    edition: EditionName
+    yaw: float | None
+    pitch: float | None
+    reach: pl.DataFrame
+
+    @property
+    def sentence(self) -> str:
+        """Which it is, of how many videos."""
+        name = f"camera {self.name}" if self.name else "the camera"
+        return f"{name}, version {self.edition.version} (of {self.edition.videos} videos)"
+
+    def as_json(self) -> dict[str, Any]:
+        """As the manifest says it."""
+        return {
+            "name": self.name,
+            "version": self.edition.version,
+            "videos": self.edition.videos,
+            "model": str(self.edition),
+            "yaw_zero_deg": self.yaw,
+            "pitch_zero_deg": self.pitch,
+        }
+
+    @classmethod
+    def of(cls, pinned: Pinned) -> KnownCamera | None:
+        """Of the model that a video keeps; None where it keeps none.
+
+        Raises:
+            DamagedFileError: the model is not what was written.
+        """
+        model = pinned.edition(CAMERA)
+        if model is None:
+            return None
+        zero = zero_for(model.table("camera_pose_zero"), None)
+        reach = model.table("camera_reach")
+        return cls(pinned.camera, model.name, zero.yaw, zero.pitch, reach)
 
 
 @dataclass(frozen=True)
@@ -33,6 +85,7 @@ class Provenance:
         gate_version: digest of those that took part in the gates and the selection.
         highlights: name, SHA-256 and windows of the video's highlights; None where it has none.
         consents: the verdict on each rider by seat; None while consent is not required.
+        camera: what is known of the camera; None where the video was made without.
     """
 
     video_id: str
@@ -44,6 +97,7 @@ class Provenance:
     gate_version: str
     highlights: Mapping[str, Any] | None = None
     consents: Mapping[int, Verdict] | None = None
+    camera: KnownCamera | None = None
 
     def refused(self, seats: Iterable[int]) -> Verdict | None:
         """Why nothing may be shown of some riders; None where it may."""
@@ -88,6 +142,7 @@ def provenance_of(
     settings: Settings,
     highlights: Highlights | None = None,
     consents: Mapping[int, Verdict] | None = None,
+    camera: KnownCamera | None = None,
 ) -> Provenance:
     """The provenance of one video's export; says the file's name but not where it lay."""
     source = ride_video.drop("video_id", "path").row(0, named=True)
@@ -103,6 +158,7 @@ def provenance_of(
         gate_version=deciding_settings(settings, emphasised=highlights is not None)[:12],
         highlights=_highlights(highlights, settings) if highlights else None,
         consents=consents,
+        camera=camera,
     )
 
 

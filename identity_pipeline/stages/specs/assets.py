@@ -399,6 +399,7 @@ _ENTRIES: Final = (
         operates=("video",),
         models=("face_pack", "vision"),
         highlights=("highlights",),
+        camera=Learnt(tables=("camera_pose_zero", "camera_reach"), settings=("camera.videos_min",)),
         pictures=_CHOSEN,
         consents=True,
         code="5",

@@ -13,8 +13,10 @@ import polars as pl
 from identity_pipeline.core.camera.figures import camera_of, figures_of
 from identity_pipeline.core.camera.places import places_of
 from identity_pipeline.core.camera.pose_zero import votes_of
+from identity_pipeline.core.camera.seating import seat_tracks
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.assets import outputs_of
+from identity_pipeline.storage.cameras.editions import Edition
 
 CAMERA_VIEW = outputs_of("camera_view")
 
@@ -42,6 +44,32 @@ def camera_view(
         faces = table_of("face_landmarks").join(quality.select("face_id", "loose"), on="face_id")
         return votes_of(faces, settings.buckets, settings.camera)
     return figures_of(table_of("frames"), detections, quality, phases)
+
+
+def seating_of(
+    model: Edition | None, table_of: Callable[[str], pl.DataFrame], settings: Settings
+) -> pl.DataFrame | None:
+    """Who of a video sits where: see `core.camera.seating.seat_tracks`.
+
+    Args:
+        model: of the video's camera; None where the video keeps none.
+        table_of: reads a table of the video by its name.
+        settings: `camera.seat_sure`.
+
+    Returns:
+        None where the seats of the camera are not known.
+
+    Raises:
+        DamagedFileError: the model is not what was written.
+    """
+    seats = model.table("camera_seats") if model else None
+    if seats is None or seats.is_empty():
+        return None
+    video = table_of("ride_video")
+    size = int(video["width"][0]), int(video["height"][0])
+    shown = (table_of("face_tracks"), table_of("face_detections"), table_of("frames"), size)
+    places = places_of(*shown).with_columns(video_id=pl.lit(""))
+    return seat_tracks(places, seats, size[0] / size[1], settings.camera)
 
 
 def camera_of_video(ride_video: pl.DataFrame, settings: Settings) -> str | None:

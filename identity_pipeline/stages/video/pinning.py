@@ -28,16 +28,21 @@ def pin_video(store: TableStore, settings: Settings, video_id: str) -> Pinned:
     if known is not None:
         return known
     camera = camera_of(store, settings, video_id)
-    return pins.pin(camera, video_id, _pin_now(store, camera, video_id))
+    made = _is_made(store, video_id)
+    pin = NOT_KNOWN if made else newest_pin(Cameras(store.layout), camera)
+    return pins.pin(camera, video_id, pin)
 
 
 def pin_to_be(store: TableStore, settings: Settings, video_id: str) -> Pinned:
     """The same, as a run would find it; nothing is written. Raises as `pin_video` does."""
     known = Pins(store.layout).of(video_id)
-    if known is not None or not store.noted("ride_video", video_id):
-        return known or Pinned(store.layout)
+    if known is not None:
+        return known
+    models = any(store.layout.cameras.glob("*/*/[1-9]*.*"))
+    if not models or not store.noted("ride_video", video_id) or _is_made(store, video_id):
+        return Pinned(store.layout)  # without reading a table of each of thousands
     camera = camera_of(store, settings, video_id)
-    return Pinned(store.layout, camera, _pin_now(store, camera, video_id))
+    return Pinned(store.layout, camera, newest_pin(Cameras(store.layout), camera))
 
 
 def camera_of(store: TableStore, settings: Settings, video_id: str) -> str | None:
@@ -77,6 +82,6 @@ def _newest(there: list[EditionName], since: int, last: int) -> str:
     return str(max((name for name in there if since <= name.version <= last), default=""))
 
 
-def _pin_now(store: TableStore, camera: str | None, video_id: str) -> Pin:
-    made = any(store.noted(spec.key, video_id) for spec in VIDEO_SPECS.values() if spec.camera)
-    return NOT_KNOWN if made else newest_pin(Cameras(store.layout), camera)
+def _is_made(store: TableStore, video_id: str) -> bool:
+    """Whether something that would be made of models is there, so that it was made without."""
+    return any(store.noted(spec.key, video_id) for spec in VIDEO_SPECS.values() if spec.camera)

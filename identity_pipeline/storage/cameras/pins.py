@@ -48,6 +48,11 @@ class Pin:
         """`camera` and `ride`, those of which it has a model."""
         return tuple(name for name in (CAMERA, RIDE) if getattr(self, name))
 
+    @property
+    def words(self) -> str:
+        """As lists show it."""
+        return ", ".join(f"{of} {getattr(self, of)}" for of in self.known) or "none"
+
 
 NOT_KNOWN: Final = Pin()
 
