@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
@@ -14,12 +15,14 @@ from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.desk.pictures import RiderShown, RideShown, SetShown, Shown
 from identity_pipeline.stages.desk.ride_camera import ride_camera
 from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras, folder_of
+from identity_pipeline.storage.cameras.editions import EditionName
 from identity_pipeline.storage.cameras.pins import Pin, Pins
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.tables import TABLES
 from identity_pipeline_tests.desk.opened import Opened, desk_on, opened
 from identity_pipeline_tests.made_up_cameras import make_known
 
-FIGURES = "seats", "zero", "reach"
+FIGURES = "seats", "zero", "reach", "ride"
 KNOWN, YOUNG = f"/cameras/{folder_of('cam1')}", f"/cameras/{folder_of('cam2')}"
 
 
@@ -30,6 +33,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     layout = make_known(root, "cam1").layout
     young = tuple(f"w{k}" for k in range(7))
     Cameras(layout).write_record(CameraRecord("cam2", young))
+    track = [
+        {"point": k, "position_s": k / 5, "light": k % 9, "light_spread": 1} for k in range(60)
+    ]
+    spans = [(0, 0, 20, "boarding", None, "template"), (1, 20, 60, "dark", "tunnel", "human")]
+    tables = {
+        "ride_track": pl.DataFrame(track, schema=TABLES["ride_track"]),
+        "ride_stretches": pl.DataFrame(spans, schema=TABLES["ride_stretches"], orient="row"),
+    }
+    Cameras(layout).write_ride_model("cam1", EditionName(1, 20, 20), tables, {})
     return root
 
 
@@ -53,6 +65,7 @@ def test_the_page_of_a_known_camera_shows_its_model_and_its_versions(desk: Opene
     for name in FIGURES:
         path = f"/img/camera/{folder_of('cam1')}/{name}.svg"
         assert path in shown and desk.page(path).startswith("<svg")
+    assert "tunnel" in desk.page(f"/img/camera/{folder_of('cam1')}/ride.svg") and "0:04" in shown
     reach = desk.page(f"/img/camera/{folder_of('cam1')}/reach.svg")
     assert "nobody" in reach and reach.count("data-cell") == 35
     seats = desk.page(f"/img/camera/{folder_of('cam1')}/seats.svg")

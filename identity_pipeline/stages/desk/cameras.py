@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from identity_pipeline.core.camera.seats import ELSEWHERE, SEAT
 from identity_pipeline.core.camera.watch import Figures
@@ -24,6 +26,8 @@ from identity_pipeline.media.camera_figures import (
     zero_svg,
     zero_words,
 )
+from identity_pipeline.media.ride_figure import ride_svg
+from identity_pipeline.media.svg import clock
 from identity_pipeline.media.watch_figure import watch_svg
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.library.camera_account import CameraAccount
@@ -54,6 +58,7 @@ class CameraPage:
         zeros: of the camera, then of its seats: whose, yaw, pitch, how many riders and videos.
         others: cells of expression and light: axis, cell, share of the riders with its interval.
         usual: of phases and figures: phase, figure, usual value, band, videos.
+        phases: of the ride: from, to, what it is.
         versions: newest first.
     """
 
@@ -62,6 +67,7 @@ class CameraPage:
     zeros: Sequence[tuple[str, str, str, int, int]]
     others: Sequence[tuple[str, str, str]]
     usual: Sequence[tuple[str, str, str, str, int]]
+    phases: Sequence[tuple[str, str, str]]
     versions: Sequence[Mapping[str, Any]]
 
 
@@ -80,6 +86,7 @@ def camera_page(account: CameraAccount, store: TableStore) -> CameraPage:
         zeros=_zeros(tables.get("camera_pose_zero", pl.DataFrame())),
         others=_others(tables.get("camera_reach", pl.DataFrame())),
         usual=_usual(tables.get("camera_normals", pl.DataFrame())),
+        phases=[(clock(a * 1000), clock(b * 1000), words) for a, b, _, words in _phases(account)],
         versions=account.versions.rows(named=True)[::-1],
     )
 
@@ -140,6 +147,34 @@ def _watched(account: CameraAccount, store: TableStore) -> list[tuple[str, Figur
     return [(video, known[video].figures) for video in account.videos if video in known]
 
 
+def _draw_ride(account: CameraAccount, store: TableStore, settings: Settings) -> str:
+    del store, settings
+    track = account.ride["ride_track"]
+
+    def values(name: str) -> NDArray[np.float64]:
+        return track[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+    nothing = np.full(track.height, np.nan)  # no video is laid on it
+    rows = [(name, values(name), values(f"{name}_spread"), nothing) for name in ("light", "motion")]
+    return ride_svg(_step_s(track), rows, _phases(account), foreign=False)
+
+
+def _phases(account: CameraAccount) -> list[tuple[float, float, str, str]]:
+    """Of the ride: from and to in seconds, the phase, what it is called."""
+    if not account.ride:
+        return []
+    step_s = _step_s(account.ride["ride_track"])
+    return [
+        (row["start"] * step_s, row["end"] * step_s, row["phase"],
+         row["title"] or row["phase"].replace("_", " "))
+        for row in account.ride["ride_stretches"].iter_rows(named=True)
+    ]  # fmt: skip
+
+
+def _step_s(track: pl.DataFrame) -> float:
+    return float(track["position_s"][1] - track["position_s"][0])
+
+
 def _of(table: str) -> Callable[[CameraAccount, TableStore], bool]:
     return lambda account, _: not account.tables.get(table, pl.DataFrame()).is_empty()
 
@@ -148,6 +183,7 @@ FIGURES: Final[Mapping[str, _Drawn]] = {
     "seats": _Drawn(_of("camera_seats"), _draw_seats),
     "zero": _Drawn(_of("camera_pose_zero"), _draw_zero),
     "reach": _Drawn(_of("camera_reach"), _draw_reach),
+    "ride": _Drawn(lambda account, _: bool(account.ride), _draw_ride),
     "watch": _Drawn(lambda account, store: bool(_watched(account, store)), _draw_watch),
 }
 """By name; what each needs."""

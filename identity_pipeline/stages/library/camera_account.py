@@ -26,6 +26,7 @@ UNNAMED: Final = "unnamed"
 TABLES_SHOWN: Final = (
     *("camera_seats", "camera_pose_zero", "camera_reach", "camera_normals", "camera_members"),
 )
+RIDE_SHOWN: Final = ("ride_track", "ride_stretches")
 
 
 class NoCameraError(IdentityPipelineError, LookupError):
@@ -43,7 +44,8 @@ class CameraAccount:
         model: the edition in force; None: the camera is not known.
         known: of how many videos the model is, or what it lacks, in words.
         tables: of the model; none where it is damaged, or there is none.
-        damage: why the model cannot be read; None: it can.
+        damage: why a model cannot be read; None: all can.
+        ride: tables of the newest model of its ride; none where it is not known, or damaged.
     """
 
     name: str | None
@@ -53,6 +55,7 @@ class CameraAccount:
     known: str
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
     damage: str | None = None
+    ride: dict[str, pl.DataFrame] = field(default_factory=dict)
 
     @property
     def called(self) -> str:
@@ -167,6 +170,7 @@ def _account(cameras: Cameras, record: CameraRecord, settings: CameraSettings) -
             tables = {table: model.table(table) for table in TABLES_SHOWN}
     except DamagedFileError as error:
         tables, damage = {}, str(error)
+    ride, ride_damage = _ride_of(cameras, camera)
     out = _left_out(tables)
     still = [video for video in record.standing_still(-1) if video not in out]
     return CameraAccount(
@@ -176,8 +180,19 @@ def _account(cameras: Cameras, record: CameraRecord, settings: CameraSettings) -
         model=model,
         known=known_words(name.videos if name else 0, len(still), settings),
         tables=tables,
-        damage=damage,
+        damage=" ".join(filter(None, (damage, ride_damage))) or None,
+        ride=ride,
     )
+
+
+def _ride_of(cameras: Cameras, camera: str | None) -> tuple[dict[str, pl.DataFrame], str | None]:
+    """The newest model of a camera's ride, and why it cannot be read."""
+    try:
+        name = str(max(cameras.ride_editions(camera), default=""))
+        model = cameras.ride_model(camera, name) if name else None
+        return {t: model.table(t) for t in RIDE_SHOWN} if model else {}, None
+    except DamagedFileError as error:
+        return {}, str(error)
 
 
 def _left_out(tables: dict[str, pl.DataFrame]) -> Sequence[str]:
