@@ -34,6 +34,7 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.progress.pause import paused
 from identity_pipeline.storage.publishing.object_store import ObjectStoreError
+from identity_pipeline.storage.video.audits import Audits, Said
 from identity_pipeline.storage.video.crop_archive import CropArchive, part_in, write_part
 from identity_pipeline.storage.video.packs import pack
 from identity_pipeline.storage.video.tables import Manifest, TableStore
@@ -48,6 +49,9 @@ def store(tmp_path: Path) -> TableStore:
     for video_id in made.videos_with("face_detections"):
         write_crops(made, video_id)
     Cameras(made.layout).write_record(CameraRecord(None, tuple(made.videos_with("frames"))))
+    for video_id in made.videos_with("frames"):
+        said = Said(NOW, "Eve", 0, (1.0, 2.0, 3.0, 4.0), 0, 0.5, "gated", "missed")
+        Audits(made.layout).add(video_id, lambda _, said=said: said)
     call(tmp_path, "recluster")
     call(tmp_path, "label", "ride-a:1", "--name", "Ada", "--reason", "the guide knows Ada")
     call(tmp_path, "label", "cluster", "2", "--name", "Ben")
@@ -131,6 +135,8 @@ def test_who_is_forgotten_is_nowhere_and_everybody_else_is_where_they_were(
     left = {p.name for p, _ in bytes_below(store.layout.root) if whole in str(p)}
     assert left == set()
     assert len(Cameras(store.layout).order(None)) == 3, "of the camera's four"
+    audited = {path.stem for path in store.layout.audits.glob("*.jsonl")}
+    assert audited and audited == set(store.videos_with("frames")) - set(ada.faces)
     assert list(store.layout.forgetting.glob("*.json")) == []
     assert paused(store.layout) is None
     people = call(tmp_path, "people")
