@@ -17,7 +17,7 @@ from typing import Final
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.tables import camera, library, photos
+from identity_pipeline.tables import camera, library, photos, ride
 from identity_pipeline.tables.base import (
     BOX,
     COUNT,
@@ -430,6 +430,7 @@ TABLES: Final[dict[str, Table]] = {
 TABLES.update(library.TABLES)
 TABLES.update(photos.TABLES)
 TABLES.update(camera.TABLES)
+TABLES.update(ride.RIDE_TABLES)
 
 
 def _without(name: str, *columns: str) -> Schema:

@@ -6,7 +6,10 @@ from typing import Final
 
 import polars as pl
 
-from identity_pipeline.tables.base import COUNT, Table
+from identity_pipeline.tables.base import COUNT, SHARE, Table
+
+CHANNELS: Final = ("light", "contrast", "blown", "motion", "sharpness", "faces")
+"""What a course is told by, in the order of its values; see `core.ride.course`."""
 
 RIDE_TABLES: Final[dict[str, Table]] = {
     "ride_phases": Table(
@@ -21,6 +24,74 @@ RIDE_TABLES: Final[dict[str, Table]] = {
         },
         "frame_idx",
         ranges={"position_s": COUNT},
+    ),
+    "ride_course": Table(  # of a video: how it follows the ride of its camera; one row
+        {
+            "camera": pl.String,  # null: the one without a name
+            "edition": pl.String,  # edition of the ride's model; null: it was not known
+            "state": pl.String,  # followed, other_ride, too_little, not_known
+            "cost": pl.Float64,  # mean distance, in robust standard deviations
+            "usual": pl.Float64,  # the same of the videos of the ride
+            "limit": pl.Float64,  # more is another ride's
+            "nearness": pl.Float64,  # 0: the usual cost, 1: the limit, in logarithms
+            "inside": pl.Float64,  # share of the video that is on the template
+            **{
+                f"level_{name}": pl.Float64  # above the template: octaves, of motion decades
+                for name in ("light", "contrast", "motion", "sharpness")
+            },
+            "sentence": pl.String,  # why no phase is known; null where they are
+        },
+        ranges={"inside": SHARE, "cost": COUNT},
+    ),
+    "ride_track": Table(  # of a model: the course that the rides of a camera have in common
+        {
+            "point": pl.Int64,
+            "position_s": pl.Float64,
+            **dict.fromkeys(CHANNELS, pl.Float64),  # medians; null: not measured
+            **{f"{name}_spread": pl.Float64 for name in CHANNELS},  # robust standard deviations
+            "passed": pl.Int64,  # videos that pass it
+        },
+        "point",
+    ),
+    "ride_usual": Table(  # of a model: how near its own videos are; one row
+        {
+            "step_s": pl.Float64,
+            **{f"{name}_scale": pl.Float64 for name in CHANNELS},  # by which two videos differ
+            "cost": pl.Float64,  # median, of videos that the template is not made of
+            "limit": pl.Float64,  # more is another ride's
+            "videos": pl.Int64,
+        },
+    ),
+    "ride_stretches": Table(  # of a model: its phases, without a gap, with what people say
+        {
+            "phase_number": pl.Int64,  # from 0
+            "start": pl.Int64,  # points of the track, up to, but not including, `end`
+            "end": pl.Int64,
+            "phase": pl.String,
+            "title": pl.String,  # null: nobody said
+            "source": pl.String,  # template, or human
+        },
+        "phase_number",
+    ),
+    "ride_labels": Table(  # of a model: where what people said lies on its track
+        {
+            "video": pl.String,  # of whose times it was said; `gone-...`: it was forgotten
+            "start_s": pl.Float64,
+            "end_s": pl.Float64,
+            "phase": pl.String,
+            "title": pl.String,
+            "start": pl.Int64,  # points of the track
+            "end": pl.Int64,
+        },
+    ),
+    "ride_members": Table(  # of a model: the videos that were looked at
+        {
+            "video_id": pl.String,
+            "frames_version": pl.String,  # data version of its table `frames`
+            "counts": pl.Boolean,  # whether the model is made of it
+            "cost": pl.Float64,  # of another ride's
+        },
+        "video_id",
     ),
 }
 """By name."""

@@ -31,9 +31,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from identity_pipeline.tables.ride import CHANNELS
+
 Array = NDArray[np.float64]
 
-CHANNELS: Final = ("light", "contrast", "blown", "motion", "sharpness", "faces")
 LIGHT, CONTRAST, BLOWN, MOTION, SHARPNESS, FACES = range(len(CHANNELS))
 FLOORS: Final = np.array([0.1, 0.1, 0.05, 0.1, 0.25, 0.5])
 """Least scale of each channel: what noise of the sensor and of coding moves it by, and half a face.

@@ -337,10 +337,14 @@ def follow(course: Course, template: Template) -> Followed:
             "backwards as well), so its phases are not known, and the model is not made of it."
         )
         return Followed(alignment, share, None, sentence)
-    sentence = (
+    return Followed(alignment, share, False, other_ride_words(cost, usual))
+
+
+def other_ride_words(cost: float, usual: Usual) -> str:
+    """Why a video is another ride's, for people."""
+    return (
         f"It does not follow the ride of this camera, so it is left out of the model: laid on the "
         f"others it is {cost:.2f} standard deviations off, where {usual.n} videos of the ride are "
         f"usually {usual.cost:.2f} and at most {usual.limit:.2f}. Another ride in the folder, or a "
         "camera that was moved, would explain it."
     )
-    return Followed(alignment, share, False, sentence)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from identity_pipeline.defs.display import camera_pictures
+from identity_pipeline.defs.display import camera_pictures, ride_pictures
 from identity_pipeline.defs.display import library_pictures as pictures
 from identity_pipeline.defs.instance.jobs import nightly
 from identity_pipeline.defs.instance.preflight import check_folder, check_numbers
@@ -89,6 +89,22 @@ def kmeans_heads(step: LibraryStep) -> dg.MaterializeResult:
             "summary": dg.MetadataValue.md(summary(trained)),
         },
     )
+
+
+@library_asset
+def ride_template(step: LibraryStep) -> dg.MaterializeResult:
+    """The course that the rides of each camera have in common, its phases, and foreign videos.
+
+    Made of twenty videos of a version of the camera, and anew when their number has doubled.
+    """
+    from identity_pipeline.stages.library.ride_template import make_rides
+
+    with step.healing():
+        known = make_rides(step.store, step.settings)
+    for each in known:
+        if each.damage:
+            step.context.log.warning(each.damage)
+    return dg.MaterializeResult(metadata=ride_pictures.describe_rides(known))
 
 
 @library_asset

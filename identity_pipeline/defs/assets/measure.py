@@ -6,6 +6,7 @@ Identity embeddings (who) and vision embeddings (what is new) are never mixed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import dagster as dg
 import polars as pl
@@ -14,7 +15,7 @@ from identity_pipeline.core.tracks.riders import find_riders, rider_faces, spans
 from identity_pipeline.core.tracks.tracking import build_tracks
 from identity_pipeline.core.vectors import all_embeddings
 from identity_pipeline.defs.checks import video as check
-from identity_pipeline.defs.display import metadata, pictures
+from identity_pipeline.defs.display import metadata, pictures, ride_pictures
 from identity_pipeline.defs.resources.decorators import checked_video_asset, video_asset
 from identity_pipeline.defs.resources.steps import VideoStep
 from identity_pipeline.storage.video.chunks import ChunkStore
@@ -38,6 +39,21 @@ def face_quality(step: VideoStep) -> dg.MaterializeResult:
         ),
         lambda table: pictures.describe_quality(table, inputs.crops),
     )
+
+
+@checked_video_asset(check.follows_its_ride)
+def ride_phases(step: VideoStep) -> Iterator[dg.MaterializeResult]:
+    """Where on the ride of its camera each frame is; nothing where the ride is not known."""
+    from identity_pipeline.stages.video.ride_phases import ride_tables
+
+    # A name, so that one may be made without the other.
+    wanted = {key.path[-1] for key in step.context.selected_asset_keys}
+    made = lru_cache(lambda: ride_tables(step.inputs["frames"], step.ride, step.pinned.camera))
+    with step.heartbeat():
+        for name in (spec.key for spec in step.specs if spec.key in wanted):
+            yield step.table(
+                lambda name=name: made()[name], ride_pictures.DESCRIBED[name], asset=name
+            )
 
 
 @video_asset
@@ -158,7 +174,7 @@ def camera_view(step: VideoStep) -> Iterator[dg.MaterializeResult]:
     with step.heartbeat():
         for name in (spec.key for spec in step.specs if spec.key in wanted):
             yield step.table(
-                lambda name=name: view_of(name, table_of, step.settings, None),
+                lambda name=name: view_of(name, table_of, step.settings),
                 lambda table: metadata.numbers({"rows": table.height}),
                 asset=name,
             )

@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.core.imagesets.frame_ledger import NO_CONSENT, conservation_errors
-from identity_pipeline.defs.display import camera_pictures
+from identity_pipeline.defs.display import camera_pictures, ride_pictures
 from identity_pipeline.defs.resources.step_checks import VideoCheck, video_check
 from identity_pipeline.tables import SET_ASSETS
 from identity_pipeline.tables.soundness import count_faults
@@ -56,6 +56,23 @@ def like_its_camera(check: VideoCheck) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         description=" ".join(told) or camera_pictures.as_usual(seen, check.settings.camera),
         metadata=camera_pictures.describe_look(seen),
+    )
+
+
+@video_check(
+    "ride_course",
+    "frames",
+    blocking=False,
+    description="The video shows the ride that its camera's others show.",
+)
+def follows_its_ride(check: VideoCheck) -> dg.AssetCheckResult:
+    """A video of another ride in the folder makes no model worse: it is named and left out."""
+    row = check.inputs["ride_course"].row(0, named=True)
+    return dg.AssetCheckResult(
+        passed=row["state"] != "other_ride",
+        severity=dg.AssetCheckSeverity.WARN,
+        description=row["sentence"] or "It follows the ride of its camera.",
+        metadata=ride_pictures.describe_followed(row, check.store, check.inputs["frames"]),
     )
 
 

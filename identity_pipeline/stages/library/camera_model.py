@@ -34,6 +34,7 @@ from identity_pipeline.core.faces.buckets import assign_buckets
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.library.camera_sightings import Sightings
 from identity_pipeline.stages.library.copies_in_force import copies_in_force
+from identity_pipeline.stages.library.ride_template import not_of_the_ride
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import EditionName
@@ -188,7 +189,9 @@ class _Maker:
         read = {v: self._member(v, which) for v in (*still[: 2 * most], *own[: 2 * most])}
         sizes = {v: each.sighting.frame_size for v, each in read.items() if each is not None}
         out = self._left_out.setdefault(which, {})
-        out |= other_pictures(sizes) | dict.fromkeys(sizes.keys() & set(self.copies), A_COPY)
+        foreign = not_of_the_ride(self.sightings.store, self.record.camera, list(sizes))
+        out |= other_pictures(sizes) | foreign
+        out |= dict.fromkeys(sizes.keys() & set(self.copies), A_COPY)
         counts = [v for v in sizes if v not in out]
         return [v for v in still if v in counts][:most], [v for v in own if v in counts][:most]
 

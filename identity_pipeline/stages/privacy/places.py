@@ -83,7 +83,7 @@ _NUMBERS: Final = (
 )
 _MEASURED: Final = (
     *("ride_video", "frames", "face_detections", "face_quality", "face_tracks", "riders"),
-    *("camera_places", "camera_votes", "camera_figures"),
+    *("camera_places", "camera_votes", "camera_figures", "ride_phases", "ride_course"),
     *("face_landmarks", "face_buckets", "moments", "identity_stability", "candidates"),
     *("anchor_set", "pair_set", "selection", "coverage_set", "challenge_set"),
     *("identity_dataset", "frame_ledger", "photo_set", "photo_faces"),
@@ -228,7 +228,7 @@ PLACES: Final[tuple[Place, ...]] = (
         "record",
         ("cameras",),
         "which rides each camera filmed, how they looked, and means over twenty of them or more",
-        assets=("camera_model",),
+        assets=("camera_model", "ride_template"),
         erase=_by("cameras"),
     ),
     Place(

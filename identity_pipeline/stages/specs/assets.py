@@ -140,12 +140,20 @@ _view = partial(
     _measure,
     kinds=("polars",),
     inputs=(
-        *("ride_video", "frames", "face_detections", "face_quality", "face_tracks"),
-        "face_landmarks",
+        *("ride_video", "frames", "ride_phases", "face_detections", "face_quality"),
+        *("face_tracks", "face_landmarks"),
     ),
     settings=("buckets.occlusion_partial_from", "camera.vote_faces_min"),
     step="camera_view",
     cost=Cost(0.2),
+)
+_ride = partial(
+    _measure,
+    kinds=("numpy",),
+    inputs=("frames",),
+    ride=Learnt(tables=("ride_track", "ride_usual", "ride_stretches")),
+    step="ride_phases",
+    cost=Cost(0.3),
 )
 _chunked = partial(_measure, operates=("crops.chunk_faces",), pool=GPU)
 _sets = partial(AssetSpec, group=IMAGE_SETS)
@@ -208,6 +216,8 @@ _ENTRIES: Final = (
         kept=Kept.CROPS,
         description="Aligned 112 px crop and padded region of every face.",
     ),
+    _ride(key="ride_phases", description="Where on the ride each frame is, and in which phase."),
+    _ride(key="ride_course", description="Whether the video follows the ride of its camera."),
     _measure(
         key="face_quality",
         kinds=("numpy",),
@@ -528,10 +538,19 @@ _ENTRIES: Final = (
     _of_people(key="identity_profiles", kinds=("json",)),
     _of_people(key="kmeans_heads", kinds=("numpy",)),
     _of_all(
+        key="ride_template",
+        group=LIBRARY,
+        kinds=("numpy",),
+        inputs=("frames", "camera_places", "video_copies"),
+        pool=LIBRARY_POOL,
+        nightly=True,
+    ),
+    _of_all(
         key="camera_model",
         group=LIBRARY,
         kinds=("polars",),
         inputs=(
+            *("ride_template", "ride_course"),
             *("camera_places", "camera_votes", "camera_figures"),
             *("riders", "face_landmarks", "face_quality"),
         ),

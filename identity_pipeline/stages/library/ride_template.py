@@ -1,0 +1,260 @@
+"""Models of the rides of cameras: the template of each, its phases, and who does not follow it.
+
+An edition is made when twenty videos of a version of the camera are there, then forty, and so on.
+Until twenty of them follow one course it is tried again with all that are there. One that is there
+is made anew only where it is damaged.
+
+What belongs here: which editions are wanted, and their tables. What does not: what a template is
+(`core.ride`), and what a video keeps (`storage.cameras.pins`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from identity_pipeline.core.camera.versions import edition
+from identity_pipeline.core.ride.course import CHANNELS, Course, course_of
+from identity_pipeline.core.ride.naming import Phase, name_phases
+from identity_pipeline.core.ride.template import (
+    NoTemplate,
+    Template,
+    build_template,
+    other_ride_words,
+)
+from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.library.copies_in_force import copies_in_force
+from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.stages.video.camera_view import camera_of_video
+from identity_pipeline.stages.video.ride_phases import OTHER_RIDE, template_of
+from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
+from identity_pipeline.storage.cameras.editions import Edition, EditionName
+from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.video.tables import MissingTableError, TableStore
+from identity_pipeline.tables import TABLES
+
+CODE: Final = "1"
+"""Of what is computed here and in `core.ride`; noted in each edition."""
+
+
+@dataclass(frozen=True)
+class KnownRide:
+    """What is known of the ride of a camera now.
+
+    Attributes:
+        camera: its name; None: the one without.
+        sentence: of how many videos its model is, or what it lacks.
+        made: the edition that was made just now.
+        others: videos that do not follow it, and why.
+        damage: why nothing can be said of it; None where all is well.
+    """
+
+    camera: str | None
+    sentence: str = ""
+    made: EditionName | None = None
+    others: Mapping[str, str] = field(default_factory=dict)
+    damage: str | None = None
+
+
+def make_rides(store: TableStore, settings: Settings) -> list[KnownRide]:
+    """Makes the models of the rides of all cameras that are wanted and not there.
+
+    Args:
+        store: the tables.
+        settings: in force.
+    """
+    cameras = Cameras(store.layout)
+    damaged = [KnownRide(None, damage=str(error)) for error in cameras.damaged().values()]
+    return [*damaged, *(make_ride(store, settings, camera) for camera in cameras.names())]
+
+
+def make_ride(store: TableStore, settings: Settings, camera: str | None) -> KnownRide:
+    """Makes the model of one camera's ride, where one is wanted and not there, or is damaged.
+
+    Args:
+        store: the tables.
+        settings: in force.
+        camera: its name; None: the one without.
+
+    Raises:
+        DamagedFileError: the record of the camera cannot be read.
+    """
+    cameras = Cameras(store.layout)
+    record = cameras.record(camera) or CameraRecord(camera)
+    number = record.versions[-1].number
+    since = max(each.number for each in record.versions if each.moved)
+    there = [name for name in cameras.ride_editions(camera) if name.version >= since]
+    damaged = [name for name in there if _is_damaged(cameras, camera, name)]
+    videos = _videos(store, settings, record)
+    wanted = edition(len(videos), settings.camera)
+    newest = max(there, default=None)
+    if not damaged and newest is not None and wanted <= newest.videos:
+        return _told(cameras, camera, newest)
+    first = videos[:wanted] if wanted else videos
+    template = build_template(_courses(store, first, settings), settings.ride)
+    if isinstance(template, NoTemplate) and len(videos) > len(first):
+        first = videos
+        template = build_template(_courses(store, first, settings), settings.ride)
+    if isinstance(template, NoTemplate):
+        return _told(cameras, camera, newest) if newest else KnownRide(camera, template.sentence)
+    following = max(len(first) - len(template.others), settings.camera.videos_min)
+    made_of = edition(following, settings.camera)
+    new = EditionName(number, made_of, made_of)
+    names = damaged or ([new] if newest is None or new > newest else [])
+    for name in names:
+        _write(cameras, record, name, template, store, settings)
+    return _told(cameras, camera, names[-1] if names else newest, names)
+
+
+def other_rides(model: Edition) -> dict[str, str]:
+    """The videos that were at hand when a model was made, and are another ride's, and why."""
+    usual = template_of(model)[0].usual
+    rows = model.table("ride_members").filter(~pl.col("counts"))
+    return {
+        video: other_ride_words(cost, usual)
+        for video, cost in rows.select("video_id", "cost").iter_rows()
+    }
+
+
+def not_of_the_ride(store: TableStore, camera: str | None, videos: Sequence[str]) -> dict[str, str]:
+    """Videos of a camera that show another ride than it does, each with a sentence."""
+    cameras = Cameras(store.layout)
+    found: dict[str, str] = {}
+    for name in cameras.ride_editions(camera):
+        try:
+            found |= other_rides(cameras.ride_model(camera, str(name)))
+        except DamagedFileError:
+            continue  # the step that makes it tells of it, and mends it
+    for video in videos:
+        try:
+            course = store.read("ride_course", video, ("state", "sentence"))
+        except (MissingTableError, DamagedFileError):
+            continue  # its own step tells of it
+        state, sentence = course.row(0)
+        if state == OTHER_RIDE:
+            found[video] = sentence
+    return {video: why for video, why in found.items() if video in set(videos)}
+
+
+def _videos(store: TableStore, settings: Settings, record: CameraRecord) -> list[str]:
+    """Those of the last version of a camera whose frames are there; no copies."""
+    copies = copies_in_force(LibraryStores.of(store)).of
+    return [
+        video
+        for video in record.standing_still(-1)
+        if video not in copies and _is_of(store, settings, video, record.camera)
+    ]
+
+
+def _is_of(store: TableStore, settings: Settings, video: str, camera: str | None) -> bool:
+    try:
+        source = store.read("ride_video", video, ("path",))
+    except (MissingTableError, DamagedFileError):
+        return False
+    there = store.noted("frames", video) is not None
+    return there and camera_of_video(source, settings) == camera
+
+
+def _courses(store: TableStore, videos: Sequence[str], settings: Settings) -> dict[str, Course]:
+    found = {}
+    for video in videos:
+        try:
+            found[video] = course_of(store.read("frames", video), settings.ride.step_s)
+        except (MissingTableError, DamagedFileError):
+            continue  # its own step tells of it
+    return found
+
+
+def _is_damaged(cameras: Cameras, camera: str | None, name: EditionName) -> bool:
+    try:
+        cameras.ride_model(camera, str(name)).check()
+    except DamagedFileError:
+        return True
+    return False
+
+
+def _write(
+    cameras: Cameras,
+    record: CameraRecord,
+    name: EditionName,
+    template: Template,
+    store: TableStore,
+    settings: Settings,
+) -> None:
+    members = [*template.members, *template.others]
+    versions = {video: store.versions(("frames",), video)["frames"] for video in members}
+    about: dict[str, Any] = {
+        "camera": record.camera,
+        "version": name.version,
+        "videos": len(template.members),
+        "code": CODE,
+        "settings": chosen(settings, ("ride",)),
+    }
+    tables = tables_of(template, name_phases(template, settings.ride), versions)
+    with cameras.locked(record.camera, "putting the model of its ride in place"):
+        now = cameras.record(record.camera) or CameraRecord(record.camera)
+        if set(members) <= set(now.videos):  # none was forgotten meanwhile
+            cameras.write_ride_model(record.camera, name, tables, about)
+
+
+def tables_of(
+    template: Template, phases: Sequence[Phase], versions: Mapping[str, str | None]
+) -> dict[str, pl.DataFrame]:
+    """The tables of an edition.
+
+    Args:
+        template: of the ride.
+        phases: of it.
+        versions: data version of the frames of each video that was at hand.
+    """
+    course, usual = template.track.course, template.usual
+    columns: dict[str, Any] = {
+        "point": np.arange(template.length),
+        "position_s": course.times_s,
+        "passed": template.passed,
+    }
+    for channel, name in enumerate(CHANNELS):
+        columns[name] = course.values[:, channel]
+        columns[f"{name}_spread"] = template.spread[:, channel]
+    track = pl.DataFrame(columns).select(list(TABLES["ride_track"])).fill_nan(None)
+    scales = {f"{n}_scale": s for n, s in zip(CHANNELS, template.track.scale, strict=True)}
+    told = {"cost": usual.cost, "limit": usual.limit, "videos": usual.n}
+    stretches = [
+        (number, one.start, one.end, one.phase, one.title, one.source)
+        for number, one in enumerate(phases)
+    ]
+    members = [
+        (video, versions.get(video), video not in template.others, template.others.get(video))
+        for video in sorted([*template.members, *template.others])
+    ]
+    return {
+        "ride_track": track,
+        "ride_usual": _rows("ride_usual", [{"step_s": course.step_s, **scales, **told}]),
+        "ride_stretches": _rows("ride_stretches", stretches),
+        "ride_members": _rows("ride_members", members),
+    }
+
+
+def _rows(name: str, rows: Sequence[Any]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=TABLES[name], orient="row" if rows else None)
+
+
+def _told(
+    cameras: Cameras,
+    camera: str | None,
+    name: EditionName | None,
+    made: Sequence[EditionName] = (),
+) -> KnownRide:
+    if name is None:
+        return KnownRide(camera)
+    try:
+        model = cameras.ride_model(camera, str(name))
+        videos, others = model.about["videos"], other_rides(model)
+    except DamagedFileError as error:
+        return KnownRide(camera, damage=str(error))
+    words = f"The ride of this camera is known, of {videos} videos."
+    return KnownRide(camera, words, made[-1] if made else None, others)
