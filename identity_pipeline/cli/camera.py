@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from identity_pipeline.stages.library.camera_account import CameraAccount
     from identity_pipeline.stages.library.camera_renewal import Renewal
 
-UNNAMED = "unnamed"
-"""The word for the camera without a name."""
-
 
 @click.group()
 def camera() -> None:
@@ -53,7 +50,7 @@ def list_cameras(as_json: bool, data: str | None) -> None:
         say("No camera is known yet: identity-pipeline run RIDE.mp4 makes the first video known.")
         return
     rows = (
-        (e.name or UNNAMED, e.version, len(e.videos), e.damage or e.known, e.last_alarm or "none")
+        (e.word, e.version, len(e.videos), e.damage or e.known, e.last_alarm or "none")
         for e in known
     )
     echo_table(("camera", ">version", ">videos", "model", "last change"), rows)
@@ -72,12 +69,11 @@ def show_camera(camera_name: str, as_json: bool, data: str | None) -> None:
       identity-pipeline camera show unnamed --json
     """
     from identity_pipeline.stages.desk.cameras import camera_page
-    from identity_pipeline.stages.library.camera_account import account_of
+    from identity_pipeline.stages.library.camera_account import account_of, named
 
     settings = merged_settings(overrides(data))
-    name = None if camera_name == UNNAMED else camera_name
     store = open_store(settings)
-    account = account_of(store.layout, settings.camera, name)
+    account = account_of(store.layout, settings.camera, named(camera_name))
     if as_json:
         echo_json(account.in_full())
         return
@@ -107,6 +103,7 @@ def renew_cameras(
       identity-pipeline camera renew cam3 --dry-run
       identity-pipeline camera renew cam3 --videos ride_004-1a2b3c4d
     """
+    from identity_pipeline.stages.library.camera_account import named
     from identity_pipeline.stages.library.camera_renewal import renew, renewals
     from identity_pipeline.storage.cameras.cameras import Cameras
 
@@ -114,8 +111,8 @@ def renew_cameras(
         raise click.UsageError("say whose videos: identity-pipeline camera renew CAMERA --videos …")
     settings = merged_settings(overrides(data))
     store, some, moved = open_store(settings), videos or None, []
-    names = [None if camera_name == UNNAMED else camera_name]
-    for name in names if camera_name else Cameras(store.layout).names():
+    names = [named(camera_name)] if camera_name else Cameras(store.layout).names()
+    for name in names:
         due = renewals(store, name, some) if dry_run else renew(store, settings, name, some)
         moved += due
     if as_json:

@@ -28,6 +28,8 @@ PATIENCE_S: Final = 20.0
 STOP_S: Final = 30.0
 """So long a command may take to stop by itself; chosen: several times what a step's chunk takes."""
 MODULE: Final = "identity_pipeline"
+Asked = tuple[Sequence[tuple[str | None, str]], Sequence[str], Mapping[str, Path], bool]
+"""Whom to forget, cameras to renew, rides whose sets are to be made again, whether the library."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Behind:
     _library: bool = False
     _videos: dict[str, Path] = field(default_factory=dict)
     _forgetting: list[tuple[str | None, str]] = field(default_factory=list)
+    _renewing: list[str] = field(default_factory=list)
     _asked: tuple[float, float] | None = None
     _strip: Strip = Strip()
     _process: subprocess.Popen[str] | None = None
@@ -96,6 +99,16 @@ class Behind:
         """
         with self._changed:
             self._forgetting.append((word, actor))
+        self._ask()
+
+    def renew(self, camera: str) -> None:
+        """Asks for the videos of a camera to keep its newest model.
+
+        Args:
+            camera: as the command `camera renew` takes it.
+        """
+        with self._changed:
+            self._renewing.append(camera)
         self._ask()
 
     def strip(self) -> Strip:
@@ -129,18 +142,21 @@ class Behind:
 
     def _work(self) -> None:
         while (asked := self._next()) is not None:
-            forgetting, videos, library = asked
+            forgetting, renewing, videos, library = asked
             for word, actor in forgetting:
                 target = ["--resume"] if word is None else ["--yes", "--", word]
                 command = ["forget", "--json", "--as", actor, *target]
                 self._carry_out("the library without whom was forgotten", command, _forgotten)
+            for camera in renewing:
+                command = ["camera", "renew", "--json", "--", camera]
+                self._carry_out(f"what the videos of camera {camera} keep", command, _renewed)
             if videos:
                 files = [str(path) for path in videos.values()]
                 self._carry_out(_words_of(list(videos)), ["run", "--json", *files], _remade)
             if library and not self._over:
                 self._carry_out("the library", ["recluster", "--json"], self._moved)
 
-    def _next(self) -> tuple[Sequence[tuple[str | None, str]], Mapping[str, Path], bool] | None:
+    def _next(self) -> Asked | None:
         """What to do now, after waiting for it; null at the end."""
         with self._changed:
             while not self._over:
@@ -152,8 +168,8 @@ class Behind:
                 if due > 0:
                     self._changed.wait(due)
                     continue
-                found = self._forgetting, self._videos, self._library
-                self._forgetting, self._videos = [], {}
+                found = self._forgetting, self._renewing, self._videos, self._library
+                self._forgetting, self._renewing, self._videos = [], [], {}
                 self._library, self._asked = False, None
                 return found
         return None
@@ -234,3 +250,11 @@ def _forgotten(out: str) -> str:
     """What `forget --json` printed, in words."""
     del out  # it ends with another status where something is not proved
     return "Forgotten, and proved: the receipt is below Privacy."
+
+
+def _renewed(out: str) -> str:
+    """What `camera renew --json` printed, in words."""
+    moved = len(json.loads(out)["outdated"])
+    if not moved:
+        return "Every video keeps the newest model of its camera already."
+    return f"{moved} videos keep the newest model now; a run of each makes them anew."

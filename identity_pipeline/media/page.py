@@ -11,7 +11,7 @@ is escaped; they are trusted because `media.svg` escapes what it is given.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
@@ -44,6 +44,7 @@ class VideoFacts:
         scene_cuts: cuts between sampled frames.
         shown: what was done to its pictures, in words.
         warnings: what to know of how it was read, in sentences.
+        camera: which camera's frame the angles are in, and where it looks; None: as measured.
     """
 
     name: str
@@ -59,6 +60,7 @@ class VideoFacts:
     sampled_frames: int
     faces_seen: int
     scene_cuts: int
+    camera: str | None = field(default=None, kw_only=True)
     shown: str
     warnings: tuple[str, ...]
 

@@ -103,6 +103,16 @@ def test_a_ride_says_what_its_rider_lacks_and_whether_anybody_reaches_it(data: P
     assert list(lacking.values()) == sorted(lacking.values(), key=lambda w: w.startswith("never"))
 
 
+def test_older_videos_are_outdated_only_once_somebody_said_so(desk: Opened) -> None:
+    assert f"{KNOWN}/renew" in desk.page(KNOWN) and f"{YOUNG}/renew" not in desk.page(YOUNG)
+    asked = desk.page(f"{KNOWN}/renew")
+    assert "videos will be outdated" in asked and "v0019" in asked
+    assert "already" in desk.page(f"{YOUNG}/renew")
+    assert not desk.desk.behind.strip().waiting
+    answer = desk.client.post(f"{KNOWN}/renew", follow_redirects=False)
+    assert answer.status_code == 303 and desk.desk.behind.strip().waiting
+
+
 def test_the_command_says_the_same(data: Path) -> None:
     def said(*words: str, code: int = 0) -> str:
         result = CliRunner().invoke(cli, ["--data", str(data), "camera", *words])

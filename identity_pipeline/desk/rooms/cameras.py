@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from identity_pipeline.desk.access import curator_of
+from identity_pipeline.desk.deciding import read_form
 from identity_pipeline.desk.pages import desk_of, page
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.stages.desk.cameras import camera_page, figure
@@ -18,6 +21,7 @@ from identity_pipeline.stages.library.camera_account import (
     account_in,
     accounts,
 )
+from identity_pipeline.stages.library.camera_renewal import renewals
 
 ROOM: Final = "cameras"
 
@@ -42,8 +46,29 @@ def _camera(request: Request) -> Response:
     except IdentityPipelineError as error:
         status = 404 if isinstance(error, NoCameraError) else 422
         return page(request, "camera_absent.html.j2", status=status, room=ROOM, why=str(error))
-    shown = camera_page(account, desk_of(request).stores.tables)
-    return page(request, "camera.html.j2", room=ROOM, camera=account, shown=shown)
+    store = desk_of(request).stores.tables
+    told = {"shown": camera_page(account, store), "due": len(renewals(store, account.name))}
+    return page(request, "camera.html.j2", room=ROOM, camera=account, **told)
+
+
+def _asking(request: Request) -> Response:
+    """Says which videos would be outdated, before anybody does it."""
+    try:
+        account = _account(request)
+        due = renewals(desk_of(request).stores.tables, account.name)
+    except IdentityPipelineError as error:
+        return page(request, "camera_absent.html.j2", status=404, room=ROOM, why=str(error))
+    return page(request, "camera_renew.html.j2", room=ROOM, camera=account, due=due)
+
+
+async def _renew(request: Request) -> Response:
+    """Lets the videos keep the newest model, behind the page."""
+    await read_form(request)
+    if curator_of(request) is None:
+        return RedirectResponse("/who", 303)
+    account = await run_in_threadpool(_account, request)
+    desk_of(request).behind.renew(account.word)
+    return RedirectResponse(f"/cameras/{account.folder}", 303)
 
 
 def _figure(request: Request) -> Response:
@@ -64,5 +89,7 @@ def _figure(request: Request) -> Response:
 ROUTES: Final = (
     Route("/cameras", _list),
     Route("/cameras/{folder}", _camera),
+    Route("/cameras/{folder}/renew", _asking, methods=["GET"]),
+    Route("/cameras/{folder}/renew", _renew, methods=["POST"]),
     Route("/img/camera/{folder}/{figure}.svg", _figure),
 )

@@ -281,6 +281,7 @@ def _video_facts(tables: VideoTables, provenance: Provenance) -> VideoFacts:
         sampled_frames=tables.frames.height,
         faces_seen=tables.frame_ledger.height,
         scene_cuts=int(tables.frames["scene_cut"].sum()),
+        camera=provenance.camera.page_words if provenance.camera else None,
     )
 
 

@@ -45,6 +45,14 @@ class KnownCamera:
         name = f"camera {self.name}" if self.name else "the camera"
         return f"{name}, version {self.edition.version} (of {self.edition.videos} videos)"
 
+    @property
+    def page_words(self) -> str:
+        """The same, and where riders look ahead before its lens: the other frame of all angles."""
+        zeros = (("yaw", self.yaw), ("pitch", self.pitch))
+        told = [f"{axis} {angle:+.0f}°" for axis, angle in zeros if angle is not None]
+        ahead = f"; before the lens riders look ahead at {', '.join(told)}" if told else ""
+        return f"{self.sentence}{ahead}"
+
     def as_json(self) -> dict[str, Any]:
         """As the manifest says it."""
         return {

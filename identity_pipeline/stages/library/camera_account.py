@@ -21,6 +21,8 @@ from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 
 NO_NAME: Final = "the camera without a name"
+UNNAMED: Final = "unnamed"
+"""The word of commands for the camera without a name."""
 TABLES_SHOWN: Final = (
     *("camera_seats", "camera_pose_zero", "camera_reach", "camera_normals", "camera_members"),
 )
@@ -56,6 +58,11 @@ class CameraAccount:
     def called(self) -> str:
         """Its name, or what it is called without one."""
         return self.name or NO_NAME
+
+    @property
+    def word(self) -> str:
+        """What commands call it."""
+        return self.name or UNNAMED
 
     @property
     def folder(self) -> str:
@@ -101,6 +108,11 @@ class CameraAccount:
         """What a command prints of it alone: with the tables of its model, row by row."""
         shown = {name: table.rows(named=True) for name, table in self.tables.items()}
         return {**self.as_json(), "versions": self.versions.rows(named=True), "tables": shown}
+
+
+def named(word: str) -> str | None:
+    """The name of the camera that a command calls so; None: the one without."""
+    return None if word == UNNAMED else word
 
 
 def account_of(layout: Layout, settings: CameraSettings, camera: str | None) -> CameraAccount:
