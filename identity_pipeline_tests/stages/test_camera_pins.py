@@ -65,6 +65,7 @@ def learn(store: TableStore, name: str, yaw: float = 12.0) -> None:
         "camera_pose_zero": pl.DataFrame([whole], schema=TABLES["camera_pose_zero"]),
         "camera_seats": pl.DataFrame(schema=TABLES["camera_seats"]),
         "camera_reach": pl.DataFrame(schema=TABLES["camera_reach"]),
+        "camera_members": pl.DataFrame(schema=TABLES["camera_members"]),
     }
     Cameras(store.layout).write_model(None, EditionName.parse(name), tables, {})
 

@@ -6,7 +6,7 @@ Does not belong here: what the riders do (`choreography`), or drawing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -30,6 +30,29 @@ ROUTES: tuple[tuple[tuple[str, float], ...], ...] = (
 
 
 @dataclass(frozen=True)
+class Mount:
+    """A camera that films ride after ride: what stays the same, and how it is mounted just now.
+
+    Attributes:
+        seed: of the route, the scenery and the framing.
+        yaw: degrees; > 0: the nose of a rider who looks ahead points to the image's right.
+        pitch: degrees; > 0: it points up.
+        shift: px to the right and down of the finished picture's 1280 x 720.
+        lens: sigma (px of 1280 x 720) by which the picture is blurred; 0: clean.
+        gain: of the light before clipping; 1: as it was.
+        size: of the video, width and height in px.
+    """
+
+    seed: int
+    yaw: float = 0.0
+    pitch: float = 0.0
+    shift: tuple[int, int] = (0, 0)
+    lens: float = 0.0
+    gain: float = 1.0
+    size: tuple[int, int] = (320, 180)
+
+
+@dataclass(frozen=True)
 class RidePlan:
     """One ride: who sits where, and the seed of everything that happens."""
 
@@ -39,10 +62,23 @@ class RidePlan:
     seconds: float = 18.0
     fps: int = 30
     takes: int = 1  # 2: half-way the picture changes to another framing, as a hard cut
+    mount: Mount | None = None  # of a library of one camera; None: drawn by `seed` like all else
+    seats: tuple[int, ...] = ()  # of each rider: 0 and 1 in front, 2 and 3 behind; (): all in front
+    staff: int | None = None  # seed of who stands beside the car at boarding
+    pace: float = 1.0  # of the train, > 1: slower; `seconds` are those of the video
+    wobble: float = 0.0  # share by which each segment is longer or shorter than the route's
+    wait_s: float = 0.0  # that boarding takes longer
+    cut_s: tuple[float, float] = (0.0, 0.0)  # not in the video, at its beginning and end
 
     @property
     def frames(self) -> int:
         return round(self.seconds * self.fps)
+
+    @property
+    def filmed(self) -> range:
+        """The frames that are in the video."""
+        head, tail = (round(each * self.fps) for each in self.cut_s)
+        return range(head, self.frames - tail)
 
 
 @dataclass(frozen=True)
@@ -113,16 +149,20 @@ def plateaus(frames: int, spans: list[tuple[float, float, float]], ramp: float =
 
 def segments_of(plan: RidePlan) -> tuple[Segment, ...]:
     """The route of a plan, each segment a little longer or shorter."""
-    rng = np.random.default_rng([plan.seed, 20])
+    rng = np.random.default_rng([plan.mount.seed if plan.mount else plan.seed, 20])
     route = ROUTES[int(rng.integers(len(ROUTES)))]
     lengths = np.array([length for _, length in route]) * rng.uniform(0.9, 1.12, len(route))
+    if plan.mount:
+        own = np.random.default_rng([plan.seed, 23])
+        lengths = lengths * own.uniform(1 - plan.wobble, 1 + plan.wobble, len(route))
+        lengths[0] += plan.wait_s * lengths.sum() / (plan.seconds - plan.wait_s)
     edges = np.concatenate([[0], np.cumsum(lengths) / lengths.sum()])
     kinds = [kind for kind, _ in route]
     return tuple(Segment(k, float(edges[i]), float(edges[i + 1])) for i, k in enumerate(kinds))
 
 
 # Per kind of segment: speed (px of panorama in 1/30 s), how far the horizon sinks (px), bend of the track.
-_SPEED = {
+_SPEED: dict[str, float] = {
     "board": 0,
     "lift": 5,
     "tunnel": 16,
@@ -140,6 +180,7 @@ _RISE = {"lift": -0.010, "drop": 0.024, "straight": 0.002}
 def course_of(plan: RidePlan) -> Course:
     """Everything that happens to car and camera in a ride."""
     rng = np.random.default_rng([plan.seed, 21])
+    fixed = np.random.default_rng([plan.mount.seed, 22]) if plan.mount else rng
     segments, frames, pace = segments_of(plan), plan.frames, 30 / plan.fps
     share = (np.arange(frames) + 0.5) / frames
     number = np.searchsorted([s.end for s in segments[:-1]], share, side="right")
@@ -160,7 +201,7 @@ def course_of(plan: RidePlan) -> Course:
             ]
         return [*keys, (1.0, table.get("end", 0.0))]
 
-    speed = through(frames, course_keys(_SPEED)) * pace
+    speed = through(frames, course_keys(_SPEED)) * pace / plan.pace
     speed[[k == "board" for k in kind]] = 0
     tremble = 0.35 + speed / pace / 9
     shake = np.stack(
@@ -171,13 +212,13 @@ def course_of(plan: RidePlan) -> Course:
         1,
     )
     bends = [s for s in segments if s.kind == "bend"]
-    first = float(rng.choice([-1, 1]))
+    first = float(fixed.choice([-1, 1]))
     turning = [(s.start, s.end, first * (-1) ** k) for k, s in enumerate(bends)]
     bank = sum(
         (plateaus(frames, [(a, b, 1.0)], 0.05) * sign for a, b, sign in turning), np.zeros(frames)
     )
-    blur, down = _blur(rng, plan, segments)
-    framing = _framing(rng, plan, segments)
+    blur, down = _blur(fixed, plan, segments)
+    framing = _framing(fixed, plan, segments)
     cut = np.zeros(frames, bool)
     cut[1:] |= [a == "board" != b for a, b in pairwise(kind)]
     cut[1:] |= [a != b for a, b in pairwise(framing)]
@@ -185,8 +226,8 @@ def course_of(plan: RidePlan) -> Course:
     bar = (straight.start * 0.6 + straight.end * 0.4, straight.end)
     return Course(
         segments=segments, kind=kind, local=local,
-        exposure=_exposure(rng, plan, kind, local),
-        travelled=np.cumsum(speed) + rng.uniform(0, 4000), speed=speed, shake=shake,
+        exposure=_exposure(rng, fixed, plan, kind, local),
+        travelled=np.cumsum(speed) + fixed.uniform(0, 4000), speed=speed, shake=shake,
         bank=bank * 7 + drift(rng, frames, plan.fps, 0.6) * (speed > 0),
         view=through(frames, course_keys({k: float(v) for k, v in _VIEW.items()})),
         rise=through(frames, course_keys(_RISE)), bend=bank * 0.035 + drift(rng, frames, plan.fps, 0.003),
@@ -217,6 +258,9 @@ def _framing(
     first = Framing(
         float(rng.uniform(9.1, 9.8)), int(rng.uniform(372, 392)), int(rng.normal(0, 12))
     )
+    if plan.mount:
+        across, down = plan.mount.shift
+        first = replace(first, shift=first.shift + across, head_y=first.head_y + down)
     if plan.takes == 1:
         return (first,) * plan.frames
     near = rng.random() < 0.5
@@ -231,12 +275,17 @@ def _framing(
 
 
 def _exposure(
-    rng: np.random.Generator, plan: RidePlan, kind: tuple[str, ...], local: Series
+    rng: np.random.Generator,
+    fixed: np.random.Generator,
+    plan: RidePlan,
+    kind: tuple[str, ...],
+    local: Series,
 ) -> Series:
     """Dark with passing lamps in the tunnel, far too bright after it, else nearly one."""
-    dark, bright = float(rng.choice([0.045, 0.055, 0.075, 0.2])), float(rng.uniform(4.0, 5.2))
+    dark, bright = float(fixed.choice([0.045, 0.055, 0.075, 0.2])), float(fixed.uniform(4.0, 5.2))
     passing = np.clip(np.sin(local * np.pi * 5) ** 8, 0, 1)
     shade = 1 + drift(rng, plan.frames, plan.fps * 0.7, 0.06)
     out = np.where([k == "tunnel" for k in kind], dark * (1 + 0.7 * passing), shade)
     glare = bright * (1 - 0.55 * np.clip((local - 0.6) / 0.4, 0, 1))
-    return np.asarray(np.where([k == "glare" for k in kind], glare, out))
+    gain = plan.mount.gain if plan.mount else 1.0
+    return np.asarray(np.where([k == "glare" for k in kind], glare, out)) * gain

@@ -12,10 +12,11 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 
@@ -25,13 +26,18 @@ from tools.bundled_models.course import RidePlan
 
 
 def write_cast(cast: Cast, folder: Path) -> None:
+    """Write `cast.json`; see `write_document`."""
+    write_document(cast.document(), folder)
+
+
+def write_document(document: dict[str, Any], folder: Path) -> None:
     """Write `cast.json`.
 
     Raises:
         FileExistsError: the folder holds the rides of another plan.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path, text = folder / "cast.json", json.dumps(cast.document(), indent=1)
+    path, text = folder / "cast.json", json.dumps(document, indent=1)
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise FileExistsError(
             f"{folder} holds another plan; give its options again or another folder."
@@ -41,9 +47,9 @@ def write_cast(cast: Cast, folder: Path) -> None:
     beside.rename(path)
 
 
-def missing(cast: Cast, folder: Path) -> list[RidePlan]:
+def missing(plans: Sequence[RidePlan], folder: Path) -> list[RidePlan]:
     """The rides of a plan that are not whole yet."""
-    return [p for p in cast.rides if not all(f.exists() for f in ride.files_of(p, folder))]
+    return [p for p in plans if not all(f.exists() for f in ride.files_of(p, folder))]
 
 
 def _render(arrays: Path, plan: RidePlan, folder: Path) -> RidePlan:
@@ -77,7 +83,7 @@ def main() -> None:
         write_cast(cast, arguments.out)
     except (ValueError, FileExistsError) as error:
         sys.exit(str(error))
-    plans, started = missing(cast, arguments.out), time.monotonic()
+    plans, started = missing(cast.rides, arguments.out), time.monotonic()
     total, skipped = len(cast.rides), len(cast.rides) - len(plans)
     for done, plan in enumerate(render(arguments.facekit, plans, arguments.out, arguments.jobs), 1):
         spent = time.monotonic() - started

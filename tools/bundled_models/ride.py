@@ -27,12 +27,14 @@ from tools.bundled_models.stage import HEIGHT, WIDTH, Composer, Stage, prepare
 
 
 def _camera(
-    picture: Floats, rng: np.random.Generator, blur: int, down: bool, dark: bool
+    picture: Floats, rng: np.random.Generator, blur: int, down: bool, dark: bool, lens: float
 ) -> NDArray[np.uint8]:
-    """Motion blur, noise and clipping."""
+    """Motion blur, a dirty lens, noise and clipping."""
     picture = np.minimum(picture, 1.0, out=picture)
     if blur:
         picture = np.asarray(cv2.blur(picture, (3, blur) if down else (blur, 3)), np.float32)
+    if lens:
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), lens), np.float32)
     grain = rng.standard_normal((HEIGHT // 2, WIDTH // 2), np.float32) * (0.014 if dark else 0.006)
     noisy = picture + cv2.resize(grain, (WIDTH, HEIGHT))[..., None]
     return np.asarray(np.clip(noisy * 255 + 0.5, 0, 255), np.uint8)
@@ -41,13 +43,17 @@ def _camera(
 def frames_of(kit: FaceKit, stage: Stage) -> Iterator[tuple[NDArray[np.uint8], dict[str, Any]]]:
     """Every frame (RGB) with its truth, in order; `lighting` is still to be named."""
     composer, rng = Composer(kit, stage), np.random.default_rng([stage.plan.seed, 99])
-    course = stage.course
-    for frame in range(stage.plan.frames):
+    course, mount = stage.course, stage.plan.mount
+    lens = mount.lens if mount else 0.0
+    for frame in stage.plan.filmed:
         canvas, faces = composer.frame(frame)
         dark = course.exposure[frame] < 0.5
-        picture = _camera(canvas, rng, int(course.blur[frame]), course.blur_down, dark)
+        picture = _camera(canvas, rng, int(course.blur[frame]), course.blur_down, dark, lens)
         bgr = np.ascontiguousarray(picture[..., ::-1])
-        rows = [truth.face_row(kit, face, frame, bgr) for face in faces]
+        rows = [truth.face_row(kit, face, frame, bgr, mount) for face in faces]
+        if mount:
+            small = cv2.resize(picture, mount.size, interpolation=cv2.INTER_AREA)
+            picture = np.asarray(small, np.uint8)
         yield picture, truth.frame_row(stage, frame, rows)
 
 
@@ -67,7 +73,8 @@ def write(kit: FaceKit, plan: RidePlan, folder: Path, bit_rate: int = 1_050_000)
     partial = video.with_suffix(".part.mp4")
     with av.open(str(partial), "w") as container:
         stream = container.add_stream("libx264", rate=plan.fps)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.width, stream.height = plan.mount.size if plan.mount else (WIDTH, HEIGHT)
+        stream.pix_fmt = "yuv420p"
         stream.options = {"crf": "22", "preset": "medium", "threads": "1"}
         stream.options |= {"maxrate": str(bit_rate), "bufsize": str(2 * bit_rate)}
         for picture, row in frames_of(kit, stage):

@@ -206,16 +206,16 @@ def test_the_light_is_named_as_the_pipeline_names_it() -> None:
 def test_a_stopped_library_goes_on_where_it_was(tmp_path: Path) -> None:
     cast = plan_library(2, 0, fps=10, seconds=0.2)
     library.write_cast(cast, tmp_path)
-    assert library.missing(cast, tmp_path) == list(cast.rides)
+    assert library.missing(cast.rides, tmp_path) == list(cast.rides)
     first, second = cast.rides
     rendered = library.render(ARRAYS, list(cast.rides), tmp_path)
     assert next(rendered) == first
     rendered.close()  # type: ignore[attr-defined]
     (tmp_path / f"{second.name}.part.mp4").write_bytes(b"half a ride")
-    assert library.missing(cast, tmp_path) == [second]
+    assert library.missing(cast.rides, tmp_path) == [second]
     before = ride.files_of(first, tmp_path)[0].read_bytes()
-    assert list(library.render(ARRAYS, library.missing(cast, tmp_path), tmp_path)) == [second]
-    assert library.missing(cast, tmp_path) == []
+    assert list(library.render(ARRAYS, library.missing(cast.rides, tmp_path), tmp_path)) == [second]
+    assert library.missing(cast.rides, tmp_path) == []
     assert ride.files_of(first, tmp_path)[0].read_bytes() == before
     assert sorted(path.name for path in tmp_path.glob("*.part*")) == []
     assert seats_of(first) in (("solo",), ("left", "right"))

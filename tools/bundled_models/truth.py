@@ -7,6 +7,7 @@ Does not belong here: drawing.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ from identity_pipeline.media.crops import align
 from identity_pipeline.settings.measurement import BucketSettings
 from tools.bundled_models import moments
 from tools.bundled_models.choreography import person_name
-from tools.bundled_models.course import RidePlan
+from tools.bundled_models.course import Mount, RidePlan
 from tools.bundled_models.facekit import FaceKit
 from tools.bundled_models.pool import five_points
-from tools.bundled_models.stage import Face, Stage
+from tools.bundled_models.stage import Face, Stage, pose_of
 from tools.bundled_models.traits import TWIN, ride_traits
 
 Row = dict[str, Any]
@@ -33,19 +34,25 @@ def rounded(values: Iterable[float], digits: int) -> list[float]:
     return [int(v) if v == int(v) else v for v in near]
 
 
-def face_row(kit: FaceKit, face: Face, frame: int, bgr: NDArray[np.uint8]) -> Row:
-    """The truth of one face in a frame; `bgr` is the finished frame."""
+_PHASES = {"board": "boarding", "end": "boarding", "tunnel": "dark", "glare": "glare", "drop": "high_motion", "brake": "brake"}  # fmt: skip
+"""What the pipeline calls the segments; all others are `ride`."""
+
+
+def face_row(
+    kit: FaceKit, face: Face, frame: int, bgr: NDArray[np.uint8], mount: Mount | None = None
+) -> Row:
+    """The truth of one face in a frame; `bgr` is the finished frame, as large as it was drawn."""
     portrait, actor, offset = face.portrait, face.actor, np.array([face.x, face.y, 0.0])
     weights = actor.weights(kit, frame)
     eye, mouth, smile = moments.attributes(kit, actor.person, weights)
     marks = portrait.landmarks + offset
     pixels = measure_pixels(align(bgr, five_points(marks)))
     area = max(1, int(portrait.face.sum()))
-    return {
+    row = {
         "person": face.name,
         "rider": face.rider,
         "box": rounded(portrait.box + np.tile(offset[:2], 2), 1),
-        "pose": rounded((actor.pitch[frame], actor.yaw[frame], actor.roll[frame]), 1),
+        "pose": rounded(pose_of(actor, frame, mount), 1),
         "landmarks": [rounded(mark, 1) for mark in marks],
         "expression": rounded(weights, 2),
         "occlusion": round(1 - face.shown / area, 3),
@@ -55,13 +62,27 @@ def face_row(kit: FaceKit, face: Face, frame: int, bgr: NDArray[np.uint8]) -> Ro
         "luma": round(pixels.luma_mean, 1),
         "clipped": round(pixels.clipped_share, 3),
     }
+    return row if mount is None else row | _of_camera(face, row, mount, bgr.shape[1])
+
+
+def _of_camera(face: Face, row: Row, mount: Mount, drawn: int) -> Row:
+    """What a library of one camera tells besides, and places in pixels of the smaller video."""
+    small = mount.size[0] / drawn
+    return {
+        "box": rounded((v * small for v in row["box"]), 1),
+        "landmarks": [rounded((v * small for v in mark), 1) for mark in row["landmarks"]],
+        "role": face.role,
+        "seat": face.seat,
+        "row": None if face.seat is None else face.seat // 2,
+    }
 
 
 def frame_row(stage: Stage, frame: int, faces: list[Row]) -> Row:
     """The truth of a frame; its lighting follows when all frames are known."""
-    course = stage.course
-    return {
-        "frame_idx": frame,
+    course, plan = stage.course, stage.plan
+    phase = {"phase": _PHASES.get(course.kind[frame], "ride")} if plan.mount else {}
+    return phase | {
+        "frame_idx": frame - plan.filmed.start,
         "faces": faces,
         "lighting": "normal",
         "motion_blur": bool(course.blur[frame]),
@@ -107,5 +128,6 @@ def document(kit: FaceKit, plan: RidePlan, stage: Stage, frames: list[Row]) -> R
         "seed": plan.seed,
         "weather": stage.course.weather,
         "expression_names": list(kit.expression_names),
+        **({"camera": asdict(plan.mount)} if plan.mount else {}),
         "frames": frames,
     }

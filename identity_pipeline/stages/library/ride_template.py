@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -85,29 +86,45 @@ def make_ride(store: TableStore, settings: Settings, camera: str | None) -> Know
     """
     cameras = Cameras(store.layout)
     record = cameras.record(camera) or CameraRecord(camera)
-    number = record.versions[-1].number
-    since = max(each.number for each in record.versions if each.moved)
-    there = [name for name in cameras.ride_editions(camera) if name.version >= since]
-    damaged = [name for name in there if _is_damaged(cameras, camera, name)]
-    videos = _videos(store, settings, record)
-    wanted = edition(len(videos), settings.camera)
+    there = _there(cameras, record)
     newest = max(there, default=None)
-    if not damaged and newest is not None and wanted <= newest.videos:
+    damaged = list(filter(partial(_is_damaged, cameras, camera), there))
+    videos = _videos(store, settings, record)
+    if newest and not damaged and edition(len(videos), settings.camera) <= newest.videos:
         return _told(cameras, camera, newest)
-    first = videos[:wanted] if wanted else videos
-    template = build_template(_courses(store, first, settings), settings.ride)
-    if isinstance(template, NoTemplate) and len(videos) > len(first):
-        first = videos
-        template = build_template(_courses(store, first, settings), settings.ride)
+    template = _template(store, settings, videos)
     if isinstance(template, NoTemplate):
         return _told(cameras, camera, newest) if newest else KnownRide(camera, template.sentence)
-    following = max(len(first) - len(template.others), settings.camera.videos_min)
-    made_of = edition(following, settings.camera)
-    new = EditionName(number, made_of, made_of)
-    names = damaged or ([new] if newest is None or new > newest else [])
+    names = damaged or _new(record, newest, template, settings)
     for name in names:
         _write(cameras, record, name, template, store, settings)
     return _told(cameras, camera, names[-1] if names else newest, names)
+
+
+def _there(cameras: Cameras, record: CameraRecord) -> list[EditionName]:
+    """The editions since the camera was last moved."""
+    since = max(each.number for each in record.versions if each.moved)
+    return [name for name in cameras.ride_editions(record.camera) if name.version >= since]
+
+
+def _template(
+    store: TableStore, settings: Settings, videos: Sequence[str]
+) -> Template | NoTemplate:
+    """Of the first twenty, forty, ... videos; where too few of these follow, of all."""
+    wanted = edition(len(videos), settings.camera) or len(videos)
+    found = build_template(_courses(store, videos[:wanted], settings), settings.ride)
+    if isinstance(found, NoTemplate) and wanted < len(videos):
+        return build_template(_courses(store, videos, settings), settings.ride)
+    return found
+
+
+def _new(
+    record: CameraRecord, newest: EditionName | None, template: Template, settings: Settings
+) -> list[EditionName]:
+    """The edition that a template makes; none where there is one of as many videos."""
+    made_of = edition(max(len(template.members), settings.camera.videos_min), settings.camera)
+    name = EditionName(record.versions[-1].number, made_of, made_of)
+    return [name] if newest is None or name > newest else []
 
 
 def other_rides(model: Edition) -> dict[str, str]:
