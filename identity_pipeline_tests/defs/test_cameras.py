@@ -87,6 +87,7 @@ def write_inputs(store: TableStore, video: str, light: float = 100.0) -> None:
     put(store, "ride_video", video, [
         {"video_id": video, "path": "/f.mp4", "width": 1280, "height": 720, "warnings": []}
     ])  # fmt: skip
+    put(store, "ride_phases", video, [])
     put(store, "frames", video, [
         {"frame_idx": n, "timestamp_ms": 100.0 * n, "luma_mean": light, "sharpness": 90.0}
         for n in frames
@@ -174,6 +175,22 @@ def forgotten(site: Site, video: str) -> None:
     assert video not in after.table("camera_members")["video_id"].to_list()
     changed = {file for file in before.digests if before.digests[file] != after.digests[file]}
     assert changed == {"camera_members.parquet"}
+
+
+def test_a_video_of_another_ride_counts_for_no_camera(site: Site) -> None:
+    *others, last = sightings(21)
+    put(site.store, "ride_course", last.video_id, [{"state": "other_ride", "sentence": "No."}])
+    site.seen([last, *others[:19]])
+    assert site.check(last.video_id).description == (
+        "It does not count for its camera, of which little is known: No."
+    )
+    assert site.model()[1] == "not known yet (19 of 20 videos)"
+    site.seen(others[19:])
+    assert site.model()[1] == "is of 20 videos, 20 known; made anew at 40"
+    found = site.cameras.model(None)
+    assert found is not None
+    members = found.table("camera_members").filter(pl.col("left_out").is_not_null())
+    assert members.select("video_id", "left_out").rows() == [(last.video_id, "No.")]
 
 
 def test_a_camera_that_is_turned_every_day_has_neither_seats_nor_zero(site: Site) -> None:

@@ -174,7 +174,7 @@ def camera_view(step: VideoStep) -> Iterator[dg.MaterializeResult]:
     with step.heartbeat():
         for name in (spec.key for spec in step.specs if spec.key in wanted):
             yield step.table(
-                lambda name=name: view_of(name, table_of, step.settings, None),
+                lambda name=name: view_of(name, table_of, step.settings),
                 lambda table: metadata.numbers({"rows": table.height}),
                 asset=name,
             )

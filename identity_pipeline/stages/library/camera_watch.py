@@ -241,7 +241,8 @@ class _Watch:
         seen = self.sightings[video]
         figures = figures_in(seen, self.version.seats if video in self._own(-1) else None)
         known = {name: value for name, value in figures.items() if value is not None}
-        return WatchedVideo(seen.data_version, seen.frame_size, known)
+        other_ride = self.sightings.other_ride(video)
+        return WatchedVideo(seen.data_version, seen.frame_size, known, other_ride)
 
     def _is_other(self, video: str) -> bool:
         """Whether the tables of a video are not those that were looked at."""
@@ -256,8 +257,9 @@ class _Watch:
 
     def _left_out(self, which: int) -> dict[str, str]:
         """Videos up to a version's last that do not count, since the last move, and why."""
-        still = self.record.standing_still(which)
-        return other_pictures({v: self.known[v].size for v in still if v in self.known})
+        still = [v for v in self.record.standing_still(which) if v in self.known]
+        rides = {v: why for v in still if (why := self.known[v].other_ride) is not None}
+        return rides | other_pictures({v: self.known[v].size for v in still})
 
     def _own(self, which: int) -> tuple[str, ...]:
         """The videos of a version, by its place in the record."""

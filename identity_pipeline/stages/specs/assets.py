@@ -140,8 +140,8 @@ _view = partial(
     _measure,
     kinds=("polars",),
     inputs=(
-        *("ride_video", "frames", "face_detections", "face_quality", "face_tracks"),
-        "face_landmarks",
+        *("ride_video", "frames", "ride_phases", "face_detections", "face_quality"),
+        *("face_tracks", "face_landmarks"),
     ),
     settings=("buckets.occlusion_partial_from", "camera.vote_faces_min"),
     step="camera_view",

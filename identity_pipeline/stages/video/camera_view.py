@@ -25,7 +25,6 @@ def camera_view(
     name: str,
     table_of: Callable[[str], pl.DataFrame],
     settings: Settings,
-    phases: pl.DataFrame | None,
 ) -> pl.DataFrame:
     """One of the tables `camera_places`, `camera_votes` and `camera_figures` of a video.
 
@@ -33,17 +32,17 @@ def camera_view(
         name: which.
         table_of: reads another table of the video by its name.
         settings: `buckets` and `camera`.
-        phases: frame_idx, phase; None where no phases are known.
     """
     detections, quality = table_of("face_detections"), table_of("face_quality")
     if name == "camera_places":
         video = table_of("ride_video")
         size = int(video["width"][0]), int(video["height"][0])
-        return places_of(table_of("face_tracks"), detections, table_of("frames"), size, phases)
+        tracks, phases = table_of("face_tracks"), table_of("ride_phases")
+        return places_of(tracks, detections, table_of("frames"), size, phases)
     if name == "camera_votes":
         faces = table_of("face_landmarks").join(quality.select("face_id", "loose"), on="face_id")
         return votes_of(faces, settings.buckets, settings.camera)
-    return figures_of(table_of("frames"), detections, quality, phases)
+    return figures_of(table_of("frames"), detections, quality, table_of("ride_phases"))
 
 
 def seating_of(

@@ -18,11 +18,13 @@ class WatchedVideo:
         data_version: of the tables that say it.
         size: (width, height) of its picture, px.
         figures: by their names in `core.camera.watch`; without what was not measured.
+        other_ride: why it shows another ride than its camera's, in a sentence; null: it may not.
     """
 
     data_version: str
     size: tuple[int, int]
     figures: dict[str, float]
+    other_ride: str | None = None
 
 
 @dataclass(frozen=True)
