@@ -12,7 +12,7 @@ from identity_pipeline.core.ride.template import Template, build_template
 from identity_pipeline.settings import RideSettings
 from identity_pipeline_tests.core.ride.rides import any_train, ride
 
-SETTINGS = RideSettings()
+SETTINGS = RideSettings(step_s=0.4)
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ from identity_pipeline_tests.core.ride.rides import (
     seconds_off,
 )
 
-S = RideSettings()
+S = RideSettings(step_s=0.4)
 
 
 def course(train: Train, seed: int, **of: object) -> Course:
