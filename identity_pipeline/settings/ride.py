@@ -76,21 +76,3 @@ class RideSettings(Group):
         source="chosen: twice the half second within which a phase is to be known",
         ge=0,
     )
-    boarding_chance: float = tunable(
-        0.001,
-        "Who is seen at boarding, and never beside it, is no rider where chance would let a rider "
-        "be missed so with less than this probability.",
-        unit="probability",
-        source="design: 99.9 %; with a fifth of the ride at boarding that takes five seconds",
-        gt=0,
-        lt=1,
-    )
-    no_good_share: float = tunable(
-        0.14,
-        "A phase in which fewer rides than that have a good frame, by the exact bound at 95 %, is "
-        "named as one without.",
-        unit="share of the rides",
-        source="statistics: twenty rides without one have the bound 1 - 0.05^(1/20) = 0.139",
-        gt=0,
-        le=1,
-    )

@@ -73,17 +73,6 @@ RIDE_TABLES: Final[dict[str, Table]] = {
         },
         "phase_number",
     ),
-    "ride_labels": Table(  # of a model: where what people said lies on its track
-        {
-            "video": pl.String,  # of whose times it was said; `gone-...`: it was forgotten
-            "start_s": pl.Float64,
-            "end_s": pl.Float64,
-            "phase": pl.String,
-            "title": pl.String,
-            "start": pl.Int64,  # points of the track
-            "end": pl.Int64,
-        },
-    ),
     "ride_members": Table(  # of a model: the videos that were looked at
         {
             "video_id": pl.String,

@@ -47,15 +47,3 @@ def _row(
         return row
     usual, low, high = told
     return {**row, "usual": usual, "low": low, "high": high}
-
-
-def usual_value(table: pl.DataFrame, figure: str, phase: str | None) -> float | None:
-    """What a figure usually is in a phase, never that of another phase; None where not known.
-
-    Args:
-        table: `camera_normals`.
-        figure: its name.
-        phase: null: of the whole video.
-    """
-    found = table.filter(pl.col("figure") == figure, pl.col("phase").eq_missing(phase))
-    return found["usual"][0] if found.height else None

@@ -68,11 +68,6 @@ class Course:
     values: Array
 
     @property
-    def duration_s(self) -> float:
-        """How long it is."""
-        return len(self.values) * self.step_s
-
-    @property
     def times_s(self) -> Array:
         """(n,) of each point since the first frame."""
         return np.arange(len(self.values), dtype=np.float64) * self.step_s

@@ -1,13 +1,12 @@
 """Every frame of a video its phase: the template's phases, carried to where the video is on it.
 
-What belongs here: the table `ride_phases` and the stretches of a video that it amounts to. What
-does not: laying the video on the template (`core.ride.template`).
+What belongs here: the table `ride_phases`. What does not: laying the video on the template
+(`core.ride.template`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
@@ -25,22 +24,6 @@ WAIT_S: Final = 1.0
 """A train that stays at one point of the template for so long waits there."""
 BESIDE_S: Final = 0.5
 """So near a standstill a wait is in it: what phases are to be known within."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """A stretch of a video that is of one phase.
-
-    Attributes:
-        start_s, end_s: since its first sampled frame; the end is where the next stretch begins.
-        number: of the phase in the template, from 0; None where no phase is known.
-        phase: what it is; None where no phase is known.
-    """
-
-    start_s: float
-    end_s: float
-    number: int | None
-    phase: Phase | None
 
 
 def frame_phases(
@@ -128,23 +111,3 @@ def _numbers(position: Array, phases: Sequence[Phase]) -> list[int | None]:
     number = np.searchsorted(starts, position, side="right") - 1  # NaN: behind all of them
     inside = (number >= 0) & (position < np.array(ends)[number])
     return [n if known else None for n, known in zip(number.tolist(), inside, strict=True)]
-
-
-def spans_of(phases: pl.DataFrame, named: Sequence[Phase]) -> list[Span]:
-    """The stretches of a video, in its order: what its timeline shows.
-
-    Args:
-        phases: table `ride_phases`.
-        named: phases of the template.
-    """
-    if not phases.height:
-        return []
-    times = (phases["timestamp_ms"] - phases["timestamp_ms"][0]).to_numpy() / 1000
-    numbers = phases["phase_number"].to_list()
-    begins = [i for i, n in enumerate(numbers) if i == 0 or n != numbers[i - 1]]
-    ends = [*(float(times[i]) for i in begins[1:]), float(times[-1])]
-    return [
-        Span(float(times[i]), end, n, None if n is None else named[n])
-        for i, end in zip(begins, ends, strict=True)
-        for n in (numbers[i],)
-    ]

@@ -18,7 +18,7 @@ it is Otsu's threshold of the motion (Otsu, "A threshold selection method from g
 histograms", IEEE Trans. SMC 9, 1979), and where the two sides of it lie no farther apart than
 `APART` times their own spread, the ride has no standstill, or is one.
 
-What belongs here: naming. What does not: what people say of it (`core.ride.labels`).
+What belongs here: naming a template's parts. What does not: laying it (`core.ride.template`).
 """
 
 from __future__ import annotations

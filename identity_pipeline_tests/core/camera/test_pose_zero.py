@@ -210,7 +210,7 @@ def test_without_a_zero_angles_are_what_they_were() -> None:
     faces = seen(np.array([1.0, 20.0]), np.array([2.0, 3.0]), 3.0)
     for zeros in ({}, {0: UNKNOWN}, {1: Zero(9.0, 9.0, "face_mesh")}, {0: Zero(9.0, 9.0, "pnp")}):
         framed = in_head_frame(faces, zeros, B)
-        assert framed.drop("yaw_zero").equals(faces)
+        assert framed.drop("yaw_zero", "framed").equals(faces) and not framed["framed"].any()
         assert framed["yaw_zero"].to_list() == [None, None]
     assert zero_for(pl.DataFrame(schema=TABLES["camera_pose_zero"]), 0) == UNKNOWN
 

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from identity_pipeline.core.ride.course import FLOORS, MOTION, Course, course_of
-from identity_pipeline.core.ride.frame_phases import frame_phases, spans_of
+from identity_pipeline.core.ride.frame_phases import frame_phases
 from identity_pipeline.core.ride.naming import PHASES, Phase, name_phases
 from identity_pipeline.core.ride.template import (
     NoTemplate,
@@ -112,20 +112,6 @@ def test_a_ride_without_a_standstill_has_no_boarding(template: Template) -> None
     moving = replace(template.track, course=Course(S.step_s, values))
     named = {one.phase for one in name_phases(replace(template, track=moving), S)}
     assert not named & {"boarding", "stop", "brake"}
-
-
-def test_spans_are_the_timeline_of_the_video(template: Template, phases: list[Phase]) -> None:
-    video = ride(any_train(101), 101)
-    followed = follow(course_of(video.frames, S.step_s), template)
-    table = frame_phases(video.frames, followed, phases, S.step_s)
-    spans = spans_of(table, phases)
-    assert spans[0].start_s == 0
-    assert all(a.end_s == b.start_s for a, b in pairwise(spans))
-    seconds = (video.frames["timestamp_ms"] - video.frames["timestamp_ms"][0]) / 1000
-    for span in spans:
-        inside = table.filter((seconds >= span.start_s) & (seconds < span.end_s))
-        assert set(inside["phase_number"]) == {span.number}
-    assert spans_of(table.clear(), phases) == []
 
 
 def test_a_video_without_sound_frames_is_told_so(template: Template, phases: list[Phase]) -> None:
