@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,10 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
+
+if TYPE_CHECKING:
+    from identity_pipeline.core.recall.recapture import Recapture
+    from identity_pipeline.stages.curation.recall import Audit
 
 
 @click.command()
@@ -49,10 +54,19 @@ def recall(ride: str, second: str | None, as_json: bool, data: str | None) -> No
     again = looked_again(store, audit.video_id, settings, second) if second else None
     sentence = again.sentence if again else ONE_DETECTOR
     if as_json:
-        told = {**vars(again), "share": again.share} if again else {}
-        told = {name: None if value == inf else value for name, value in told.items()}
-        echo_json({**audit.as_json(), "detector": {**told, "sentence": sentence}})
+        echo_json({**audit.as_json(), "detector": {**_plain(again), "sentence": sentence}})
         return
+    _print(audit)
+    say(sentence)
+
+
+def _plain(again: Recapture | None) -> dict[str, float | None]:
+    """The figures for machines; none of what has no bound."""
+    told = {**vars(again), "share": again.share} if again else {}
+    return {name: None if value == inf else value for name, value in told.items()}
+
+
+def _print(audit: Audit) -> None:
     whose = [("the ride", None), *((f"person_{rider}", rider) for rider in audit.riders)]
     echo_table(
         ("whose", ">exported", ">left out", ">looked at", "recall"),
@@ -63,7 +77,6 @@ def recall(ride: str, second: str | None, as_json: bool, data: str | None) -> No
         title=f"{audit.video_id}: {audit.asked.height - audit.open.height} of "
         f"{audit.asked.height} moments are answered",
     )
-    say(sentence)
     for rider, why in audit.refused.items():
         say(f"person_{rider} is not counted: {why}.")
     if audit.dropped:

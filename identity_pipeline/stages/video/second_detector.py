@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from identity_pipeline.core.geometry import Box
 from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.recall.recapture import Recapture, in_common, recapture
 from identity_pipeline.models.face_pack import FacePack
@@ -50,20 +51,24 @@ def looked_again(store: TableStore, video_id: str, settings: Settings, second: s
             f"{second} finds faces by the net that has found those of the ride; a second detector "
             "is one of another making."
         )
-    faces = store.read("face_detections", video_id, ("face_id", "frame_idx", *BOX))
-    record = VideoRegistry(store.layout).get(video_id)
-    seed = record.sha256 if record else video_id
-    sampled = store.read("frames", video_id, ("frame_idx",))["frame_idx"].to_list()
-    drawn = sorted(sampled, key=lambda n: hashlib.sha256(f"{seed}:{n}".encode()).digest())[:FRAMES]
-    wanted = {n: WantedFrame(n, {}) for n in sorted(drawn)}
-    for (frame_idx,), own in faces.group_by("frame_idx"):
-        if frame_idx in wanted:
-            boxes = {row["face_id"]: box_of(row) for row in own.iter_rows(named=True)}
-            wanted[int(frame_idx)] = WantedFrame(int(frame_idx), boxes)
-    frames = list(wanted.values())
+    frames = _drawn(store, video_id)
     by_first, by_second = [], []
     for n, frame in footage_of(store, video_id, settings).proved(frames):
         if not isinstance(frame, Unproved):
             by_first.append(np.array(list(frames[n].faces.values()), dtype=float).reshape(-1, 4))
             by_second.append(other.detect(frame).boxes.astype(float))
     return recapture(*in_common(by_first, by_second))
+
+
+def _drawn(store: TableStore, video_id: str) -> list[WantedFrame]:
+    """The frames that are looked at again, with the faces that were found in them."""
+    record = VideoRegistry(store.layout).get(video_id)
+    seed = record.sha256 if record else video_id
+    sampled = store.read("frames", video_id, ("frame_idx",))["frame_idx"].to_list()
+    drawn = sorted(sampled, key=lambda n: hashlib.sha256(f"{seed}:{n}".encode()).digest())[:FRAMES]
+    found: dict[int, dict[str, Box]] = {n: {} for n in sorted(drawn)}
+    faces = store.read("face_detections", video_id, ("face_id", "frame_idx", *BOX))
+    for row in faces.iter_rows(named=True):
+        if row["frame_idx"] in found:
+            found[row["frame_idx"]][row["face_id"]] = box_of(row)
+    return [WantedFrame(n, boxes) for n, boxes in found.items()]
