@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import inf
+from typing import TYPE_CHECKING
+
 import click
 
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
@@ -13,12 +16,22 @@ from identity_pipeline.cli.options import (
     overrides,
 )
 
+if TYPE_CHECKING:
+    from identity_pipeline.core.recall.recapture import Recapture
+    from identity_pipeline.stages.curation.recall import Audit
+
 
 @click.command()
 @click.argument("ride")
+@click.option(
+    "--second",
+    metavar="PACK",
+    help="A face pack whose detector looks at up to 200 frames of the ride, too: how many faces "
+    "both missed follows from what each finds alone. Takes up to a minute; nothing is kept.",
+)
 @json_option
 @data_option
-def recall(ride: str, as_json: bool, data: str | None) -> None:
+def recall(ride: str, second: str | None, as_json: bool, data: str | None) -> None:
     """Say how many of the usable moments of RIDE its pictures show, as far as it was audited.
 
     RIDE is a video id, a file name, or the beginning of an id. The audit itself is on the desk, at
@@ -29,16 +42,31 @@ def recall(ride: str, as_json: bool, data: str | None) -> None:
     Examples:
       identity-pipeline recall ride_a
       identity-pipeline recall ride_a --json | jq .ride.low
+      identity-pipeline recall ride_a --second ~/packs/scrfd
     """
     from identity_pipeline.stages.curation.recall import audit_of
     from identity_pipeline.stages.stores import LibraryStores
+    from identity_pipeline.stages.video.second_detector import ONE_DETECTOR, looked_again
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
     audit = audit_of(LibraryStores.of(store), settings, find_video(store, ride).video_id)
+    again = looked_again(store, audit.video_id, settings, second) if second else None
+    sentence = again.sentence if again else ONE_DETECTOR
     if as_json:
-        echo_json(audit.as_json())
+        echo_json({**audit.as_json(), "detector": {**_plain(again), "sentence": sentence}})
         return
+    _print(audit)
+    say(sentence)
+
+
+def _plain(again: Recapture | None) -> dict[str, float | None]:
+    """The figures for machines; none of what has no bound."""
+    told = {**vars(again), "share": again.share} if again else {}
+    return {name: None if value == inf else value for name, value in told.items()}
+
+
+def _print(audit: Audit) -> None:
     whose = [("the ride", None), *((f"person_{rider}", rider) for rider in audit.riders)]
     echo_table(
         ("whose", ">exported", ">left out", ">looked at", "recall"),

@@ -139,6 +139,11 @@ class FacePack:
             raise FacePackError(f"the detector of {self.name} gives no 5 key points.")
         return model
 
+    @cached_property
+    def detector_sha256(self) -> str:
+        """Of the net that finds faces: packs of different names may share it."""
+        return sha256_of_file(Path(self._detector.model_file))
+
     @property
     def landmark_task(self) -> str | None:
         """The best landmark model of the pack, or None: then the 5 key points must do."""

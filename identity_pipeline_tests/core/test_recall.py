@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from identity_pipeline.core.imagesets.frame_ledger import STATES
 from identity_pipeline.core.recall.audit import ANSWERS, UNCLEAR, allocate, choose
 from identity_pipeline.core.recall.estimate import KINDS, Recall, recall_of
-from identity_pipeline.core.recall.recapture import odds_ratio, recapture
+from identity_pipeline.core.recall.recapture import in_common, recapture
 from identity_pipeline.core.recall.strata import (
     BEATEN,
     DECIDED,
@@ -240,29 +240,25 @@ def test_the_interval_covers_the_truth_in_nine_of_ten_audits(sizes: tuple[int, .
 COUNTS = st.tuples(st.integers(0, 500), st.integers(0, 500), st.integers(0, 500))
 
 
-@given(counts=COUNTS, ratio=st.floats(1, 20))
-def test_there_are_never_fewer_faces_than_were_found(
-    counts: tuple[int, int, int], ratio: float
-) -> None:
+@given(counts=COUNTS)
+def test_there_are_never_fewer_faces_than_were_found(counts: tuple[int, int, int]) -> None:
     both, alone, other = counts
-    found = recapture(both, both + alone, both + other, ratio)
+    found = recapture(both, both + alone, both + other)
     assert both + alone + other == found.found <= found.low <= found.total <= found.high
     assert found.share is None or 0 <= found.share <= 1
-    assert found.total >= recapture(both, both + alone, both + other).total
 
 
 def test_the_number_is_chapmans() -> None:
     assert recapture(18, 60, 45).total == pytest.approx(61 * 46 / 19 - 1)
     assert "at most" in recapture(18, 60, 45).sentence
     assert "not measured" in recapture(0, 0, 0).sentence
+    assert "found none of the faces" in recapture(18, 60, 18).sentence
 
 
 @pytest.mark.parametrize("counts", [(5, 4, 9), (-1, 3, 3)])
 def test_counts_that_cannot_be_are_refused(counts: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="cannot be"):
         recapture(*counts)
-    with pytest.raises(ValueError, match="odds ratio"):
-        recapture(5, 8, 9, odds_ratio=0.5)
 
 
 @pytest.mark.parametrize("total", [20, 60, 240])
@@ -279,14 +275,16 @@ def test_independent_detectors_tell_how_many_there_are(
     assert covered >= 0.9 * 200
 
 
-def test_dependent_detectors_tell_too_few_unless_their_odds_are_known() -> None:
+def test_dependent_detectors_tell_too_few_which_is_why_the_sentence_says_at_most() -> None:
     rng = np.random.default_rng(4)
     hard = rng.random(5000) < 0.3
     one, other = (rng.random(5000) > np.where(hard, 0.6, 0.05) for _ in range(2))
-    both, first, second = int((one & other).sum()), int(one.sum()), int(other.sum())
-    blind = recapture(both, first, second)
-    assert blind.high < 5000
-    ratio = odds_ratio(both, first - both, second - both, float((~one & ~other).sum()))
-    assert ratio > 5
-    told = recapture(both, first, second, ratio)
-    assert told.low < 5000 < told.high
+    assert recapture(int((one & other).sum()), int(one.sum()), int(other.sum())).high < 5000
+
+
+def test_boxes_of_a_frame_that_overlap_enough_are_one_face_and_each_once() -> None:
+    one = np.array([[0, 0, 10, 10], [50, 0, 60, 10]], dtype=float)
+    other = np.array([[0, 3, 10, 13], [1, 4, 9, 12], [90, 0, 99, 9]], dtype=float)
+    nothing = np.zeros((0, 4))
+    assert in_common([one, nothing, one], [other, other, nothing]) == (1, 4, 6)
+    assert in_common([], []) == (0, 0, 0)

@@ -8,22 +8,26 @@ distribution, as Clopper and Pearson do with the binomial one).
 
 That holds where one detector misses a face as often whether or not the other one finds it. It is
 not so: what is blurred, dark or turned away is hard for both. So the number is too small, the share
-that is found too large, and every sentence says that it is at most that. How dependent the two are
-is an odds ratio, 1 for independent; `odds_ratio` measures it where somebody has counted what both
-missed, and `recapture` takes it.
+that is found too large, and the sentence says that it is at most that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import hypergeom
+
+from identity_pipeline.core.evaluation.matching import assign, ious
 
 TAIL: Final = 0.025
 """Of an interval of 95 %, at either end."""
+SAME_FACE: Final = 0.3
+"""Overlap (IoU) from which two detectors mean one face: their boxes are of other proportions."""
 MANY: Final = 1 << 40
 """More faces than there are: where as many may be, the number has no upper bound."""
 
@@ -37,7 +41,6 @@ class Recapture:
         total: how many there are, at least `found`.
         low, high: interval of 95 %, at least `found`; infinite where the two have none in common.
         by_first: faces that the first one found.
-        odds_ratio: by which their finds are taken to depend on each other.
     """
 
     found: int
@@ -45,7 +48,6 @@ class Recapture:
     low: float
     high: float
     by_first: int
-    odds_ratio: float
 
     @property
     def share(self) -> float | None:
@@ -57,38 +59,34 @@ class Recapture:
         """For people."""
         if self.share is None:
             return "How many faces no detector found was not measured: neither found any."
-        bounds = f"{self.by_first / self.high:.0%}-{self.by_first / self.low:.0%}"
-        if self.odds_ratio > 1:
+        if self.found == self.by_first:
             return (
-                f"The detector found {self.share:.0%} ({bounds}) of the faces, by a second one of "
-                f"another making, where the two miss the same faces {self.odds_ratio:.2g} times as "
-                f"often as by chance; on {self.found} faces."
+                f"A second detector of another making found none of the faces that the first one "
+                f"missed, which found {self.found}; what is hard for one is hard for the other."
             )
+        shares = (self.by_first / n for n in (self.total, self.high, self.low))
+        share, least, most = (f"{100 * share:.1f}" for share in shares)
         return (
-            f"The detector found at most {self.share:.0%} ({bounds}) of the faces, by a second "
+            f"The detector found at most {share} % ({least}-{most} %) of the faces, by a second "
             f"one of another making; on {self.found} faces. What is hard for one is hard for the "
             "other, so there are more than the two tell."
         )
 
 
-def recapture(both: int, first: int, second: int, odds_ratio: float = 1.0) -> Recapture:
+def recapture(both: int, first: int, second: int) -> Recapture:
     """How many faces there are.
 
     Args:
         both: faces that both detectors found.
         first: that the first one found, these among them.
         second: the same of the second one.
-        odds_ratio: how many times as likely, in odds, a face is missed by one that the other one
-            misses; at least 1.
 
     Raises:
-        ValueError: counts that cannot be, or an odds ratio below 1.
+        ValueError: counts that cannot be.
     """
     alone, other = first - both, second - both
     if min(both, alone, other) < 0:
         raise ValueError(f"{both} faces of both cannot be among {first} and {second}")
-    if odds_ratio < 1:
-        raise ValueError(f"an odds ratio of {odds_ratio:g} would be of detectors that help out")
     found = both + alone + other
     missed = alone * other / (both + 1)
     low = _first_from(found, lambda total: bool(hypergeom.cdf(both, total, first, second) >= TAIL))
@@ -97,14 +95,7 @@ def recapture(both: int, first: int, second: int, odds_ratio: float = 1.0) -> Re
     )
     high = inf if many >= MANY else float(max(many - 1, found))
     least, most = min(low - found, missed), max(high - found, missed)
-    return Recapture(
-        found,
-        found + odds_ratio * missed,
-        found + odds_ratio * least,
-        found + odds_ratio * most,
-        first,
-        odds_ratio,
-    )
+    return Recapture(found, found + missed, found + least, found + most, first)
 
 
 def _first_from(found: int, holds: Callable[[int], bool]) -> int:
@@ -121,10 +112,18 @@ def _first_from(found: int, holds: Callable[[int], bool]) -> int:
     return above
 
 
-def odds_ratio(both: int, first_alone: int, second_alone: int, neither: float) -> float:
-    """How dependent two detectors are, where it was counted what neither found.
+def in_common(
+    first: Iterable[NDArray[np.float64]], second: Iterable[NDArray[np.float64]]
+) -> tuple[int, int, int]:
+    """How many faces both detectors found, the first one, and the second one.
 
-    With half a face added to each (Haldane 1956), so that none of them need be seen; at least 1.
+    Args:
+        first: (N, 4) boxes of each frame, x1, y1, x2, y2.
+        second: (M, 4) of the other detector in the same frames.
     """
-    ratio = (both + 0.5) * (neither + 0.5) / ((first_alone + 0.5) * (second_alone + 0.5))
-    return max(ratio, 1.0)
+    both = by_first = by_second = 0
+    for one, other in zip(first, second, strict=True):
+        both += len(assign(ious(one, other), SAME_FACE))
+        by_first += len(one)
+        by_second += len(other)
+    return both, by_first, by_second
