@@ -146,7 +146,7 @@ def place_words(row: Mapping[str, Any]) -> str:
     """
     if row["kind"] != SEAT:
         return KIND_WORDS[row["kind"]]
-    row_words = "front row" if row["row"] == 0 else f"row {row['row']}"
+    row_words = "front row" if row["row"] == 0 else f"row {row['row'] + 1}"
     depth = f"{row['depth']:.2f} times as far away as the nearest"
     return f"seat {row['place']}, {row_words}, {depth if row['depth'] > 1 else 'the nearest'}"
 

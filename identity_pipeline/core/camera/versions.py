@@ -294,8 +294,13 @@ def known_words(made_of: int, videos: int, settings: CameraSettings) -> str:
         videos: since the camera was last moved.
         settings: how many are needed, and at most used.
     """
-    if not made_of:
+    if not made_of and videos < settings.videos_min:
         return f"not known yet ({videos} of {settings.videos_min} videos)"
+    if not made_of:
+        return (
+            f"not known yet ({videos} videos; either the library has not been brought up to date "
+            f"since, or fewer than {settings.videos_min} of them count: a copy does not)"
+        )
     if 2 * made_of > settings.videos_max:
         return f"is of {made_of} videos, {videos} known; not made anew while the camera stays"
     return f"is of {made_of} videos, {videos} known; made anew at {2 * made_of}"
