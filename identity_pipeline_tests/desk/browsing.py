@@ -202,7 +202,7 @@ class Visitors:
         page.goto(f"{desk.origin}/enter?token={desk.token()}")
         page.get_by_label("Your name").fill(curator)
         page.get_by_role("button", name="Begin").click()
-        page.wait_for_url(re.compile(r"/(?!who|enter)"))
+        page.wait_for_url(re.compile(r"://[^/]+/(?!who|enter)"))
         if path != "/":
             page.goto(f"{desk.origin}{path}")
         return page
