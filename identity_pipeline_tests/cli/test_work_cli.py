@@ -52,7 +52,7 @@ def call(*arguments: str) -> Result:
 
 def test_status_names_the_batch_and_says_that_nothing_works(data: Path) -> None:
     output = call("status", "--data", str(data), *MODELS).output
-    assert "Batch 1 (new work: 25 steps of 1 video): 0 % done" in output
+    assert "Batch 1 (new work: 27 steps of 1 video): 0 % done" in output
     assert "not measured on this machine yet" in output
     assert "No step is at work" in output and "known-" in output
 
