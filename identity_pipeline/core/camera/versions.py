@@ -298,8 +298,8 @@ def known_words(made_of: int, videos: int, settings: CameraSettings) -> str:
         return f"not known yet ({videos} of {settings.videos_min} videos)"
     if not made_of:
         return (
-            f"not known yet ({videos} videos; either the library has not been brought up to date "
-            f"since, or fewer than {settings.videos_min} of them count: a copy does not)"
+            f"not known yet ({videos} videos; the nightly job makes the model, if at least "
+            f"{settings.videos_min} of them count: a copy does not)"
         )
     if 2 * made_of > settings.videos_max:
         return f"is of {made_of} videos, {videos} known; not made anew while the camera stays"
