@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from identity_pipeline_tests.desk.browsing import RunningDesk, Visitors
+from identity_pipeline_tests.desk.browsing import RunningDesk, Visitors, press
 
 ORDER = "(list) => [...list.children].map((tile) => tile.dataset.face)"
 
@@ -24,17 +24,17 @@ def test_pictures_are_rejected_ordered_and_undone(desk: RunningDesk, visitors: V
     page.get_by_role("button", name="the light").click()
     followed(page, desk, 1, "picture_reject")
     assert desk.state().pictures[second].fault == "light"
-    page.keyboard.press("u")
+    press(page, "u")
     followed(page, desk, 2, "undo")
     assert desk.state().state_hash == before
     anchors.locator("[data-picture]").first.focus()
     for _ in range(2):  # the second before the first has been answered
-        page.keyboard.press("Alt+ArrowRight")
+        press(page, "Alt+ArrowRight")
     followed(page, desk, 4, "picture_order")
     assert anchors.evaluate(ORDER) == [second, third, first, *order[3:]]
     anchors.locator("[data-tile]").nth(2).drag_to(anchors.locator("[data-tile]").first)
     followed(page, desk, 5, "picture_order")
     assert anchors.evaluate(ORDER) == order
-    page.keyboard.press("u")
+    press(page, "u")
     followed(page, desk, 6, "undo")
     assert anchors.evaluate(ORDER) == [second, third, first, *order[3:]]

@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from identity_pipeline.storage.video.audits import Audits
-from identity_pipeline_tests.desk.browsing import RunningDesk, Visitors
+from identity_pipeline_tests.desk.browsing import RunningDesk, Visitors, press
 
 
 def test_moments_are_asked_one_at_a_time_and_answers_taken_back(
@@ -21,7 +21,7 @@ def test_moments_are_asked_one_at_a_time_and_answers_taken_back(
     expect(done).to_have_text(re.compile("^0 of "))
     first = shown.get_attribute("src")
     assert shown.evaluate("(one) => one.decode().then(() => one.naturalWidth)") > 100
-    page.keyboard.press("n")
+    press(page, "n")
     expect(done).to_have_text(re.compile("^1 of "))
     assert shown.get_attribute("src") != first
     page.set_viewport_size({"width": 390, "height": 844})
@@ -29,9 +29,9 @@ def test_moments_are_asked_one_at_a_time_and_answers_taken_back(
     expect(done).to_have_text(re.compile("^2 of "))
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 390
-    page.keyboard.press("z")
+    press(page, "z")
     expect(done).to_have_text(re.compile("^1 of "))
-    page.keyboard.press("z")
+    press(page, "z")
     expect(done).to_have_text(re.compile("^0 of "))
     assert shown.get_attribute("src") == first
     stores = desk.stores
