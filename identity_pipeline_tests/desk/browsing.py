@@ -227,6 +227,12 @@ class Visitors:
             self.troubles.append(f"asked for {url}")
 
 
+def press(page: Page, key: str) -> None:
+    """A key of a page that has come with its scripts: a heading is there before they listen."""
+    page.wait_for_load_state()
+    page.keyboard.press(key)
+
+
 @dataclass
 class Keyboard:
     """The keys of a page, counted.
@@ -241,11 +247,12 @@ class Keyboard:
 
     def press(self, key: str) -> None:
         """One key."""
-        self.page.keyboard.press(key)
+        press(self.page, key)
         self.pressed += 1
 
     def type(self, text: str) -> None:
         """A key a letter."""
+        self.page.wait_for_load_state()
         self.page.keyboard.type(text)
         self.pressed += len(text)
 

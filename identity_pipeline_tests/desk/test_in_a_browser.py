@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from identity_pipeline_tests.desk.browsing import RunningDesk, Visitors
+from identity_pipeline_tests.desk.browsing import RunningDesk, Visitors, press
 
 OTHER = "http://127.0.0.1:9"
 ROOMS = "/people", "/review", "/rides"
@@ -18,7 +18,7 @@ def test_the_printed_address_opens_one_browser_and_no_second(
     page, late = (visitors.context().new_page() for _ in range(2))
     page.goto(f"{desk.origin}/enter?token={token}")
     page.get_by_label("Your name").fill("Kim")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_role("link", name="Kim")).to_be_visible()
     for room in ROOMS:
         assert (page.goto(desk.origin + room) or pytest.fail()).status == 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from identity_pipeline_tests.desk.browsing import Keyboard, RunningDesk, Visitors
+from identity_pipeline_tests.desk.browsing import Keyboard, RunningDesk, Visitors, press
 
 RIDERS = {"Ada": 2, "Ben": 2, "Bo": 1}
 FEW_KEYS = sum(len(name) + 2 for name in RIDERS)
@@ -96,6 +96,6 @@ def test_a_script_in_a_name_is_text(desk: RunningDesk, visitors: Visitors) -> No
     person = next(iter(desk.state().people))
     for path in ("/review", "/people", f"/people/{person}", f"/people/{person}/rename", "/rides"):
         page.goto(f"{desk.origin}{path}")
-        page.keyboard.press("?")
+        press(page, "?")
         expect(page.locator("#help")).to_be_visible()
         assert page.evaluate("window.owned") is None

@@ -18,6 +18,7 @@ from identity_pipeline_tests.desk.browsing import (
     Visitors,
     copy_library,
     name_tracks,
+    press,
 )
 from identity_pipeline_tests.made_up_cameras import make_known
 
@@ -111,7 +112,7 @@ def test_every_control_is_reached_by_tab_and_shows_that_it_has_the_focus(
     for url in pages_of(page, desk.origin):
         rounds = pressed = 0
         while rounds < 2 and pressed < 400:  # the first begins where the page put the focus
-            page.keyboard.press("Tab")
+            press(page, "Tab")
             pressed += 1
             at = page.evaluate(FOCUS)
             rounds += at is None

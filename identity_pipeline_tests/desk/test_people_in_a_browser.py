@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from identity_pipeline_tests.curated_library import PINS, call, write_rides
-from identity_pipeline_tests.desk.browsing import RunningDesk, Visitors
+from identity_pipeline_tests.desk.browsing import RunningDesk, Visitors, press
 
 EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
 TRACKS = {"Ada": ("ride-a:1", "ride-b:1"), "Ben": ("ride-a:2", "ride-c:2")}
@@ -51,7 +51,7 @@ def who(running: RunningDesk, name: str) -> str:
 
 
 def undone(page: Page, running: RunningDesk, before: str) -> None:
-    page.keyboard.press("u")
+    press(page, "u")
     expect(page.get_by_role("button", name="Bring back").first).to_be_visible()
     assert running.state().state_hash == before
 
@@ -62,17 +62,17 @@ def test_two_people_are_merged_by_keys_after_both_were_seen(
     before, kim, bo = running.state().state_hash, who(running, "Kim"), who(running, "Bo")
     page.get_by_role("row", name="Kim").get_by_role("link").click()
     expect(page.get_by_role("heading", name="Kim", exact=True)).to_be_visible()
-    page.keyboard.press("m")
+    press(page, "m")
     expect(page.get_by_role("heading", name="Who is Kim, too?")).to_be_visible()
     page.get_by_role("combobox").press_sequentially("BO")
     expect(page.get_by_role("option")).to_have_text(re.compile("^Bo 1 rides"))
     for key in ("ArrowDown", "Enter", "Enter"):
-        page.keyboard.press(key)
+        press(page, key)
     expect(page.get_by_role("heading", name="Kim becomes Bo")).to_be_visible()
-    page.keyboard.press("w")
+    press(page, "w")
     expect(page.get_by_role("heading", name="Bo becomes Kim")).to_be_visible()
     assert running.state().state_hash == before
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_role("heading", name="Kim", exact=True)).to_be_visible()
     assert running.state().people[bo].merged_into == kim
     undone(page, running, before)
@@ -84,7 +84,7 @@ def test_tracks_are_sorted_into_parts_by_pointer_and_keys(page: Page, running: R
     button = page.get_by_role("button", name=re.compile("^Split"))
     expect(button).to_have_text("Split off 1 track")
     page.locator("[data-part='2'] select").focus()
-    page.keyboard.press("1")
+    press(page, "1")
     expect(button).to_be_disabled()
     tile = page.locator("[data-part='1'] li").last
     moved = str(tile.locator("select").input_value()).removeprefix("1 ")
@@ -105,14 +105,14 @@ def test_selected_tracks_are_rejected_and_the_rejection_undone(
     expect(page.get_by_role("heading", name="Ben", exact=True)).to_be_visible()
     boxes = page.get_by_role("checkbox")
     boxes.first.focus()
-    page.keyboard.press("Space")
+    press(page, "Space")
     boxes.last.click(modifiers=["Shift"])
     button = page.get_by_role("button", name="Not Ben")
     expect(button).to_contain_text("(2)")
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("Space")
+    press(page, "ArrowLeft")
+    press(page, "Space")
     expect(button).to_contain_text("(1)")
-    page.keyboard.press("r")
+    press(page, "r")
     negative = page.get_by_role("button", name=re.compile("^Undo #.* of ride-c"))
     expect(negative).to_be_visible()
     assert [person for _, person in running.state().rejected] == [ben]
@@ -133,10 +133,10 @@ def test_a_button_decides_what_it_says_however_it_is_pressed(
     if way == "click":
         button.click()
     else:
-        page.keyboard.press(way)
+        press(page, way)
     expect(page.locator(".notice b")).to_have_text(f"#{seen + 1}")
     assert [event.kind for event in running.decisions()[seen:]] == ["ignore"]
-    page.keyboard.press("u")
+    press(page, "u")
     expect(page.locator(".notice b")).to_have_text(f"#{seen + 2}")
     assert running.state().state_hash == before
 
@@ -149,7 +149,7 @@ def test_the_desk_stays_usable_on_a_telephone(running: RunningDesk, visitors: Vi
     at(page, running, f"/people/{ada}")
     page.get_by_role("button", name="Undo", exact=False).last.scroll_into_view_if_needed()
     assert page.evaluate("scrollY") > 0
-    page.keyboard.press("m")
+    press(page, "m")
     expect(page.get_by_role("heading", name="Who is Ada, too?")).to_be_in_viewport()
     page.wait_for_function("scrollY === 0")  # another page begins at its top
 
