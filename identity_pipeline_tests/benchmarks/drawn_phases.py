@@ -6,9 +6,9 @@ r"""How far off the phases of drawn rides are, which are known to the frame.
     python -m identity_pipeline_tests.benchmarks.drawn_phases DATA --truth FOLDER
 
 Videos of the track are laid on the newest template of the ride, those that it is made of and
-others. Printed is by phase how many seconds the beginning and the end of each drawn stretch are from
-those of the stretch of that name that was found nearest to it, and how many were not found; what
-was named so where nothing was drawn; and the share of frames with the right phase.
+others. Printed is by phase how many seconds beginning and end of each drawn stretch are from those
+of what was found of that name in it, and how many were not found; what was named so where nothing
+was drawn; and the share of frames with the right phase.
 """
 
 from __future__ import annotations
