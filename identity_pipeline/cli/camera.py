@@ -133,8 +133,9 @@ def _tell_renewed(moved: Sequence[Renewal], dry_run: bool) -> None:
     one = len(moved) == 1
     told = "would be outdated" if dry_run else f"{'is' if one else 'are'} outdated now"
     say(
-        f"{len(moved)} {'video' if one else 'videos'} {told}. `identity-pipeline plan FILE` says what a run of one makes "
-        "anew; `identity-pipeline run FILE` does it, or the sensor `outdated_videos`."
+        f"{len(moved)} {'video' if one else 'videos'} {told}. `identity-pipeline plan FILE` says "
+        "what a run of one makes anew; `identity-pipeline run FILE` does it, or the sensor "
+        "`outdated_videos`."
     )
 
 
