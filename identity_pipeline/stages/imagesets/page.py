@@ -150,19 +150,27 @@ def _person_section(
     # What a moment shows counts for coverage, not the noise of single faces in it.
     faces = seen.filter(pl.col("stands").fill_null(False) | pl.col("face_id").is_in(shown))
     said = _said_of(camera, settings)
-    bins = lacking(camera.reach, filled_bins(rider.saved_faces), settings) if camera else {}
     return PersonSection(
         rider=rider,
         sets=tuple(SetSection(TYPES[name], own[name]) for name in FOLDERS),
         grid=_pose_grid(faces, own["anchor_set"], own["coverage_set"], said),
         growth=_growth(rider, settings.selection.stop == "cut"),
         kinds_lacking=tuple(_kinds_lacking(seen, own["challenge_set"], said)),
-        bins_lacking=tuple((*which, words) for which, words in bins.items()),
+        bins_lacking=_bins_lacking(rider, camera, settings),
         coverage_svg=coverage_grid_svg(
             rider.saved_faces, settings.buckets, seen=rider.seen.cells, headline=False
         ),
         files=(("contact sheet", sheet_file(rider.name)), told) if shown else (told,),
     )
+
+
+def _bins_lacking(
+    rider: RiderSummary, camera: KnownCamera | None, settings: Settings
+) -> tuple[tuple[str, str, str], ...]:
+    if camera is None:
+        return ()
+    found = lacking(camera.reach, filled_bins(rider.saved_faces), settings)
+    return tuple((*which, words) for which, words in found.items())
 
 
 def _said_of(camera: KnownCamera | None, settings: Settings) -> Reached:
