@@ -7,7 +7,7 @@ What belongs here: entries, and the lists that follow from them. What does not: 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Final
 
@@ -400,6 +400,11 @@ _ENTRIES: Final = (
         models=("face_pack", "vision"),
         highlights=("highlights",),
         camera=Learnt(tables=("camera_pose_zero", "camera_reach"), settings=("camera.videos_min",)),
+        ride=Learnt(
+            tables=("ride_expected",),
+            settings=("ride.no_good_share",),
+            inputs=("ride_phases",),
+        ),
         pictures=_CHOSEN,
         consents=True,
         code="5",
@@ -541,7 +546,7 @@ _ENTRIES: Final = (
         key="ride_template",
         group=LIBRARY,
         kinds=("numpy",),
-        inputs=("frames", "camera_places", "video_copies"),
+        inputs=("frames", "camera_places", "riders", "face_quality", "video_copies"),
         pool=LIBRARY_POOL,
         nightly=True,
     ),
@@ -634,7 +639,8 @@ def direct_inputs(key: str) -> tuple[str, ...]:
     return tuple(name for name in inputs if name not in behind)
 
 
-def made_of(key: str) -> set[str]:
+@cache
+def made_of(key: str) -> frozenset[str]:
     """All that an asset is made of, directly or not."""
     inputs = SPECS[key].behind
-    return {*inputs, *(name for one in inputs for name in made_of(one))}
+    return frozenset(inputs).union(*map(made_of, inputs))
