@@ -146,10 +146,10 @@ def _still(motion: Array) -> NDArray[np.bool_]:
 
 
 def _bridged(still: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
-    """Standstills as one where less than that many points are between: riders move, not the train."""
+    """Standstills as one where fewer than that many points are between: riders move, not trains."""
     still = still.copy()
     for start, end in runs_of(~still):
-        if 0 < start and end < len(still) and end - start < least:
+        if start > 0 and end < len(still) and end - start < least:
             still[start:end] = True
     return still
 
