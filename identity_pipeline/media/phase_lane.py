@@ -40,9 +40,11 @@ def phase_lane(spans: Sequence[Span], x: Callable[[float], float], y: float) -> 
         y: top of the lane.
 
     Returns:
-        Elements; bars have `data-phase`. What a person named is outlined, and what is not known is
-        hatched.
+        Elements; none without a stretch. Bars have `data-phase`; what a person named is outlined,
+        and what is not known is hatched.
     """
+    if not spans:
+        return []
     parts = [text(0, y + 10, "phases", "strong")]
     for span in spans:
         left, width = x(span.start_ms), max(x(span.end_ms) - x(span.start_ms), 1.0)

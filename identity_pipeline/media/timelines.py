@@ -115,19 +115,13 @@ def track_timeline_svg(
     if not frames.height:
         raise ValueError("a timeline needs at least one sampled frame")
     frames = frames.sort("frame_idx")
-    times = frames["timestamp_ms"].cast(pl.Float64).to_list()
-    step = median([b - a for a, b in pairwise(times)]) if len(times) > 1 else 100.0
-    clip = _Clip(
-        times,
-        [min(t + step * 1.5, after) for t, after in pairwise(times)] + [times[-1] + step],
-    )
+    clip = _clip_of(frames)
     seen = _frames_of_tracks(frames, tracks)
     parts, y = _light_strip(frames, clip, settings)
     lanes_top = y
     spans = _phase_spans(phases, clip)
-    if spans:
-        parts += phase_lane(spans, clip.x, y)
-        y += LANE_H
+    parts += phase_lane(spans, clip.x, y)
+    y += LANE_H if spans else 0
     sets = [name for name in SET_COLOURS if name in set(exported["set"])]
     rows = riders.sort(["person_id", "face_count", "track_id"], descending=[False, True, False])
     seats, others = rows.drop_nulls("person_id"), rows.filter(pl.col("person_id").is_null())
@@ -143,15 +137,23 @@ def track_timeline_svg(
         *_time_axis(clip, y + 2),
         *_timeline_legend(sets, frames, settings, y + 50),
     ]
-    if spans:
-        y += LEGEND_H
-        parts += phase_legend(spans, _LABELS, y + 50)
+    y += LEGEND_H if spans else 0
+    parts += phase_legend(spans, _LABELS, y + 50)
     label = (
         f"Timeline of {clock(clip.end_ms - clip.start_ms)}: {counted(seats.height, 'rider')}, "
         f"{counted(others.height, 'other track')}"
     )
     label += "" if moment_ms is None else f"; this picture is at {clock(moment_ms, 1)}"
     return svg(_WIDTH, y + 58, label, parts)
+
+
+def _clip_of(frames: pl.DataFrame) -> _Clip:
+    times = frames["timestamp_ms"].cast(pl.Float64).to_list()
+    step = median([b - a for a, b in pairwise(times)]) if len(times) > 1 else 100.0
+    return _Clip(
+        times,
+        [min(t + step * 1.5, after) for t, after in pairwise(times)] + [times[-1] + step],
+    )
 
 
 def _phase_spans(phases: pl.DataFrame | None, clip: _Clip) -> list[Span]:

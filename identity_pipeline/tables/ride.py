@@ -82,6 +82,20 @@ RIDE_TABLES: Final[dict[str, Table]] = {
         "phase_number",
         ranges={"with_good": COUNT, "rides": COUNT},
     ),
+    "ride_labels": Table(  # of a model: what people said of parts of the ride, and where it lies
+        {
+            "number": pl.Int64,  # in the order of the file, from 0
+            "video": pl.String,  # of whose times it is said; of one that is gone, a stand-in
+            "start_s": pl.Float64,  # since its first frame
+            "end_s": pl.Float64,
+            "phase": pl.String,
+            "title": pl.String,
+            "start": pl.Int64,  # points of the track; null: it lies nowhere
+            "end": pl.Int64,
+            "why": pl.String,  # why it lies nowhere: gone, not_shown
+        },
+        "number",
+    ),
     "ride_members": Table(  # of a model: the videos that were looked at
         {
             "video_id": pl.String,

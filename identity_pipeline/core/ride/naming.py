@@ -18,7 +18,8 @@ it is Otsu's threshold of the motion (Otsu, "A threshold selection method from g
 histograms", IEEE Trans. SMC 9, 1979), and where the two sides of it lie no farther apart than
 `APART` times their own spread, the ride has no standstill, or is one.
 
-What belongs here: naming a template's parts. What does not: laying it (`core.ride.template`).
+What belongs here: naming a template's parts. What does not: laying it (`core.ride.template`), and
+what people say of its parts (`core.ride.labels`).
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ def name_phases(template: Template, settings: RideSettings) -> list[Phase]:
     names[motion - usual_motion > np.log10(settings.high_motion_times)] = "high_motion"
     _mark_stations(names, ~moving, values[:, FACES], step_s)
     _mark_brakes(names, motion, usual_motion, step_s)
-    names[usual[LIGHT] - values[:, LIGHT] > settings.dark_stops * OCTAVES_PER_STOP] = "dark"
+    dark = usual[LIGHT] - values[:, LIGHT] > settings.dark_stops * OCTAVES_PER_STOP
+    names[dark & (names != "boarding")] = "dark"  # a station in a hall is one
     blown = values[:, BLOWN] > np.sqrt(settings.glare_share)
     for start, end in runs_of(blown):
         names[start:end] = "flash" if (end - start) * step_s < settings.flash_s else "glare"
