@@ -104,12 +104,15 @@ def renew_cameras(
       identity-pipeline camera renew cam3 --dry-run
       identity-pipeline camera renew cam3 --videos ride_004-1a2b3c4d
     """
-    from identity_pipeline.stages.library.camera_account import named
+    from identity_pipeline.stages.library.camera_account import UNNAMED, named
     from identity_pipeline.stages.library.camera_renewal import renew, renewals
     from identity_pipeline.storage.cameras.cameras import Cameras
 
     if videos and camera_name is None:
-        raise click.UsageError("say whose videos: identity-pipeline camera renew CAMERA --videos …")
+        raise click.UsageError(
+            "say whose videos: identity-pipeline camera renew CAMERA --videos …; CAMERA is "
+            f"`{UNNAMED}` for the one without a name"
+        )
     settings = merged_settings(overrides(data))
     store, some, moved = open_store(settings), videos or None, []
     names = [named(camera_name)] if camera_name else Cameras(store.layout).names()
@@ -155,10 +158,12 @@ def _tell_renewed(moved: Sequence[Renewal], dry_run: bool) -> None:
         return
     rows = ((e.video_id, e.before.words, e.after.words) for e in moved)
     echo_table(("video", "keeps", "is to keep" if dry_run else "keeps now"), rows)
-    told = "would be outdated" if dry_run else "are outdated now"
+    one = len(moved) == 1
+    told = "would be outdated" if dry_run else f"{'is' if one else 'are'} outdated now"
     say(
-        f"{len(moved)} videos {told}. `identity-pipeline plan FILE` says what a run of one makes "
-        "anew; `identity-pipeline run FILE` does it, or the sensor `outdated_videos`."
+        f"{len(moved)} {'video' if one else 'videos'} {told}. `identity-pipeline plan FILE` says "
+        "what a run of one makes anew; `identity-pipeline run FILE` does it, or the sensor "
+        "`outdated_videos`."
     )
 
 

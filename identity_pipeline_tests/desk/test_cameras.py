@@ -117,13 +117,19 @@ def test_a_ride_says_what_its_rider_lacks_and_whether_anybody_reaches_it(data: P
     rider = RiderShown(0, "rider 0", None, (SetShown("coverage", (one,), False),))
     early = ride_camera(layout, settings, RideShown("v0003", (rider,), (), 0))
     assert "not known when this ride was made" in early.sentence and not early.lacking
+    assert early.renew is None  # of its version, before the camera was moved, there is no model
+    late = ride_camera(layout, settings, RideShown("v0019", (rider,), (), 0))
+    assert late.renew == "identity-pipeline camera renew cam1 --videos v0019"
     Pins(layout).pin("cam1", "v0003", Pin(camera="2.20-0"))
     pinned = ride_camera(layout, settings, RideShown("v0003", (rider,), (), 0))
-    assert pinned.sentence == "Camera cam1, version 2 (of 20 videos)."
+    assert pinned.sentence == (
+        "Camera cam1, version 2 (of 20 videos): angles are from straight ahead of the rider."
+    )
+    assert pinned.renew is None
     lacking = dict(pinned.lacking[0])
-    assert lacking["yaw [-15,-5)"].startswith("reached by 10% of riders here")
-    assert lacking["expression smile"].startswith("never reached here by anyone (0 of 40 riders")
-    assert "yaw [-5,5)" not in lacking
+    assert lacking["yaw −15° to −5°"].startswith("reached by 10% of riders here")
+    assert lacking["smile"].startswith("never reached here by anyone (0 of 40 riders")
+    assert "yaw −5° to 5°" not in lacking and "pitch level" not in lacking
     assert list(lacking.values()) == sorted(lacking.values(), key=lambda w: w.startswith("never"))
 
 

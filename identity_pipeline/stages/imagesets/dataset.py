@@ -12,11 +12,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
-from identity_pipeline.core.camera.reach import lacking_words, reached_cells
+from identity_pipeline.core.camera.reach import COVERED, filled_bins, lacking, reached_cells
 from identity_pipeline.core.imagesets.frame_ledger import NO_CONSENT, build_ledger
 from identity_pipeline.core.imagesets.summary import RiderSummary, summaries_of
 from identity_pipeline.core.privacy.redaction import Redaction
@@ -117,7 +117,7 @@ def write_dataset(
             _write(folder, image.file, image.data)
             _write(folder, sidecar_file(image.file), atomic.json_bytes(meta))
         if metas:  # `datasets` takes an empty file for a damaged one
-            _write(folder, "metadata.jsonl", metadata_lines(metas))
+            _write(folder, "metadata.jsonl", metadata_lines(metas, provenance.camera is not None))
         files = manifest_rows(folder, images, left_out)
         chosen, tables = tables.sets, _as_exported(tables, files, settings)
         lacking = {face.person_id for image in left_out for face in image.faces}
@@ -270,8 +270,7 @@ def reached_here(rider: RiderSummary, provenance: Provenance, settings: Settings
     """What a rider's images cover of what riders of this camera reach; nothing if not known."""
     if provenance.camera is None:
         return {}
-    reach = provenance.camera.reach
-    filled = {axis: set(rider.saved_faces[f"{axis}_bin"]) for axis in COVERED}
+    reach, filled = provenance.camera.reach, filled_bins(rider.saved_faces)
     return {
         "coverage_of_what_riders_here_reach": {
             axis: f"{len(filled[axis] & cells)}/{len(cells)}"
@@ -279,16 +278,9 @@ def reached_here(rider: RiderSummary, provenance: Provenance, settings: Settings
         },
         "empty_bins": {
             f"{axis} {cell}": words
-            for axis in COVERED
-            for cell in reach.filter(pl.col("axis") == axis)["cell"]
-            if cell not in filled[axis]
-            and (words := lacking_words(reach, axis, cell, settings.camera))
+            for (axis, cell), words in lacking(reach, filled, settings).items()
         },
     }
-
-
-COVERED: Final = ("yaw", "pitch", "expression")
-"""The axes of which coverage is told."""
 
 
 def _counts_of(images: Sequence[Exported], min_side_px: int) -> dict[str, int]:

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from identity_pipeline.core.camera.head_frame import zero_for
+from identity_pipeline.core.camera.versions import kept_words
 from identity_pipeline.core.privacy.consent import NOT_ASKED, Verdict, together
 from identity_pipeline.core.ride.expectation import expectations
 from identity_pipeline.core.ride.spans import spans_of
@@ -43,17 +44,12 @@ class KnownCamera:
 
     @property
     def sentence(self) -> str:
-        """Which it is, of how many videos."""
-        name = f"camera {self.name}" if self.name else "the camera"
-        return f"{name}, version {self.edition.version} (of {self.edition.videos} videos)"
-
-    @property
-    def page_words(self) -> str:
-        """The same, and where riders look ahead before its lens: the other frame of all angles."""
+        """Which it is, of how many videos, and where riders look ahead before its lens."""
+        name = f"Camera {self.name}" if self.name else "The camera without a name"
         zeros = (("yaw", self.yaw), ("pitch", self.pitch))
-        told = [f"{axis} {angle:+.0f}°" for axis, angle in zeros if angle is not None]
-        ahead = f"; before the lens riders look ahead at {', '.join(told)}" if told else ""
-        return f"{self.sentence}{ahead}"
+        told = [f"{axis} {round(angle):+d}°" for axis, angle in zeros if angle is not None]
+        ahead = f", whom the lens sees at {', '.join(told)}" if told else ""
+        return f"{kept_words(name, self.edition.version, self.edition.videos)}{ahead}."
 
     def as_json(self) -> dict[str, Any]:
         """As the manifest says it."""
