@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
+from identity_pipeline.core.ride.labels import PhaseLabel, PlacedLabel
 from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.desk.pictures import RiderShown, RideShown, SetShown, Shown
 from identity_pipeline.stages.desk.ride_camera import ride_camera
