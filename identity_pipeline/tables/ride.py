@@ -18,7 +18,7 @@ RIDE_TABLES: Final[dict[str, Table]] = {
             "timestamp_ms": pl.Float64,
             "position_s": pl.Float64,  # on the template; null: outside of it, or none is known
             "phase_number": pl.Int64,  # of the template's phases, from 0
-            "phase": pl.String,  # see core.ride.naming.PHASES
+            "phase": pl.String,  # see core.ride.phases.PHASES
             "title": pl.String,  # what people call it; null: nobody said
             "source": pl.String,  # template, or human
         },

@@ -127,7 +127,7 @@ def test_a_forgotten_ride_leaves_what_was_said_and_not_its_name(store: TableStor
     again = TableStore(store.layout)
     assert make_ride(again, S, None).made is None and unplaced(again) == []
     path = store.layout.phase_labels
-    path.write_text(path.read_text() + ",nobody,1,2,stop,\n", encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8") + ",nobody,1,2,stop,\n", encoding="utf-8")
     assert str(make_ride(again, S, None).made) == "1.20.2"
     assert titled(newest(again)) == [("dark", "tunnel", "human")]  # it lies where it lay
     assert "the video is gone" in unplaced(again)[0]
@@ -166,7 +166,7 @@ def test_people_edit_the_file_and_the_desk_adds_to_what_they_wrote(store: TableS
     )
     path.write_text(own, encoding="utf-8")
     label_part(store, S, TUNNEL)
-    assert path.read_text() == f"{own}\ntunnel,ride-03,15.0,21.0,dark,\n"
+    assert path.read_text(encoding="utf-8") == f"{own}\ntunnel,ride-03,15.0,21.0,dark,\n"
     assert PhaseLabels(store.layout).of(None) == (
         PhaseLabel("ride-01", 30.0, 33.5, "ride", "lift"),
         TUNNEL,

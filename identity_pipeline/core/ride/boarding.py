@@ -6,10 +6,10 @@ What belongs here: telling that by the phases of a ride, where the seats of its 
 
 from __future__ import annotations
 
+from math import comb
 from typing import Final
 
 import polars as pl
-from scipy.stats import hypergeom
 
 from identity_pipeline.settings import RideSettings
 
@@ -54,5 +54,5 @@ def at_boarding_alone(
     return frozenset(
         track
         for track, k, beside in counted.iter_rows()
-        if not beside and hypergeom.pmf(k, everywhere, inside, k) <= settings.boarding_chance
+        if not beside and comb(inside, k) / comb(everywhere, k) <= settings.boarding_chance
     )

@@ -1,26 +1,16 @@
 """What people say of phases: a person's word wins over the template's, and is never lost.
 
-A label is said of times of a video, which a person can look at, not of a template, which nobody
-sees. Where it lies on a template is computed: by where its video is on it, or, where that video is
-gone, by where the earlier template, on which it was placed, lies on the new one. So labels outlive
-templates. One that cannot be placed is kept and named in a sentence.
-
-What belongs here: placing and applying labels. What does not: the file that holds them.
+What belongs here: what a label is, and applying labels. What does not: where on a template they lie
+(`core.ride.placing`), and the file that holds them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from identity_pipeline.core.ride.alignment import align
-from identity_pipeline.core.ride.course import Course
-from identity_pipeline.core.ride.naming import HUMAN, Phase
-from identity_pipeline.core.ride.template import Template, follow
+from identity_pipeline.core.ride.phases import HUMAN, Phase
 
 
 @dataclass(frozen=True)
@@ -90,71 +80,6 @@ class PlacedLabel:
             return None
         kept = "is kept, and counts for nothing now"
         return f"{self.label.words} {kept}: {reasons[self.why]}. Say it of another video."
-
-
-def place_labels(
-    labels: Sequence[PhaseLabel],
-    courses: Mapping[str, Course],
-    template: Template,
-    earlier: tuple[Template, Sequence[PlacedLabel]] | None = None,
-) -> list[PlacedLabel]:
-    """Where on a template labels lie, in their order.
-
-    Args:
-        labels: of one camera, in the order of the file.
-        courses: of the videos that are there, by id.
-        template: they are placed on.
-        earlier: the template before it and where they lay on that, for labels of videos that are
-            gone.
-    """
-    gone = _carried(labels, template, earlier)
-    positions = {
-        video: _positions(courses[video], template)
-        for video in sorted({label.video for label in labels})
-        if video in courses
-    }
-    step_s = template.track.course.step_s
-    placed: list[PlacedLabel] = []
-    for label in labels:
-        there = label.video in positions
-        span = (label.start_s / step_s, label.end_s / step_s)
-        where = _within(positions[label.video], *span) if there else gone.get(label)
-        start, end = where or (None, None)
-        why = None if where else NOT_SHOWN if there else GONE
-        placed.append(PlacedLabel(label, start, end, why))
-    return placed
-
-
-def _carried(
-    labels: Sequence[PhaseLabel],
-    template: Template,
-    earlier: tuple[Template, Sequence[PlacedLabel]] | None,
-) -> dict[PhaseLabel, tuple[int, int] | None]:
-    """Where labels of an earlier template lie on this one."""
-    known = [one for one in earlier[1] if one.label in labels] if earlier else []
-    if not known or earlier is None:
-        return {}
-    carry = align(earlier[0].track.course, template.track).position
-    return {one.label: _within(carry, one.start, one.end) for one in known}
-
-
-def _positions(course: Course, template: Template) -> NDArray[np.int64] | None:
-    """Where a video is on the template; None where it does not follow it."""
-    followed = follow(course, template)
-    return followed.alignment.position if followed.same_ride else None
-
-
-def _within(
-    position: NDArray[np.int64] | None, start: float | None, end: float | None
-) -> tuple[int, int] | None:
-    """The points of the template between two points of a video; None where it shows none."""
-    if position is None or start is None or end is None:
-        return None
-    first = max(int(np.ceil(start - 0.5)), 0)
-    last = max(int(np.ceil(end - 0.5)), 0)
-    inside = position[first:last]
-    inside = inside[inside >= 0]
-    return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else None
 
 
 def with_labels(phases: Sequence[Phase], placed: Sequence[PlacedLabel], least: int) -> list[Phase]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from identity_pipeline.core.ride.expectation import expectations
-from identity_pipeline.core.ride.naming import PHASES
+from identity_pipeline.core.ride.phases import PHASES
 from identity_pipeline.core.ride.spans import Span, spans_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.video.pinning import camera_of

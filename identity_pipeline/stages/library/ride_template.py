@@ -23,8 +23,10 @@ from identity_pipeline.core.camera.versions import edition
 from identity_pipeline.core.ride.course import CHANNELS, Course, course_of
 from identity_pipeline.core.ride.expectation import expected_of, good_by_phase
 from identity_pipeline.core.ride.frame_phases import frame_phases
-from identity_pipeline.core.ride.labels import PlacedLabel, place_labels, with_labels
-from identity_pipeline.core.ride.naming import Phase, name_phases
+from identity_pipeline.core.ride.labels import PlacedLabel, with_labels
+from identity_pipeline.core.ride.naming import name_phases
+from identity_pipeline.core.ride.phases import Phase
+from identity_pipeline.core.ride.placing import place_labels
 from identity_pipeline.core.ride.template import (
     NoTemplate,
     Template,

@@ -18,7 +18,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from identity_pipeline.core.ride.labels import PhaseLabel, without_ids
-from identity_pipeline.core.ride.naming import PHASES
+from identity_pipeline.core.ride.phases import PHASES
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.storage.files import atomic, locks, small_files
 from identity_pipeline.storage.files.small_files import DamagedFileError

@@ -15,11 +15,11 @@ from identity_pipeline.core.ride.labels import (
     NOT_SHOWN,
     PhaseLabel,
     PlacedLabel,
-    place_labels,
     with_labels,
     without_ids,
 )
-from identity_pipeline.core.ride.naming import HUMAN, PHASES, Phase
+from identity_pipeline.core.ride.phases import HUMAN, PHASES, Phase
+from identity_pipeline.core.ride.placing import place_labels
 from identity_pipeline.core.ride.template import Template
 from identity_pipeline.settings import RideSettings
 from identity_pipeline_tests.core.ride.rides import OTHER_TRACK, Train, any_train, ride
