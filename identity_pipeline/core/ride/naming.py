@@ -68,10 +68,11 @@ def name_phases(template: Template, settings: RideSettings) -> list[Phase]:
     usual = median(values)
     motion = _smooth(values[:, MOTION], round(SMOOTH_S / step_s))
     names = np.full(len(values), "ride", dtype="U12")
-    moving = ~_still(motion)
+    still = _bridged(_still(motion), settings.phase_min_s / step_s)
+    moving = ~still
     usual_motion = float(np.nanmedian(motion[moving])) if moving.any() else np.nan
     names[motion - usual_motion > np.log10(settings.high_motion_times)] = "high_motion"
-    _mark_stations(names, ~moving, values[:, FACES], step_s)
+    _mark_stations(names, still, values[:, FACES], step_s)
     _mark_brakes(names, motion, usual_motion, step_s)
     dark = usual[LIGHT] - values[:, LIGHT] > settings.dark_stops * OCTAVES_PER_STOP
     names[dark & (names != "boarding")] = "dark"  # a station in a hall is one
@@ -121,6 +122,15 @@ def _still(motion: Array) -> NDArray[np.bool_]:
     return still
 
 
+def _bridged(still: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
+    """Standstills as one where fewer than that many points are between: riders move, not trains."""
+    still = still.copy()
+    for start, end in runs_of(~still):
+        if start > 0 and end < len(still) and end - start < least:
+            still[start:end] = True
+    return still
+
+
 def _mark_stations(names: NDArray, still: NDArray[np.bool_], faces: Array, step_s: float) -> None:
     """Names standstills: boarding at the ends of the track, where faces are, else a stop."""
     near = END_S / step_s
@@ -131,14 +141,23 @@ def _mark_stations(names: NDArray, still: NDArray[np.bool_], faces: Array, step_
 
 
 def _mark_brakes(names: NDArray, motion: Array, usual: float, step_s: float) -> None:
-    """Names what leads from the usual motion to a standstill, where it takes time."""
+    """Names what leads from the usual motion to a standstill, where it takes time.
+
+    It begins neither before another standstill has ended, nor while the picture changes faster than
+    it usually does: the end of a fast part is no braking.
+    """
+    stood = 0
     for start, end in _stretches(names):
-        if start == 0 or names[start] not in ("boarding", "stop"):
+        if names[start] not in ("boarding", "stop"):
             continue
-        first = max(0, start - round(BRAKE_S / step_s))
+        first, stood = max(stood, start - round(BRAKE_S / step_s)), end
+        fast = np.flatnonzero(motion[first:start] > usual)
+        first += int(fast[-1]) + 1 if len(fast) else 0
+        if first == start:
+            continue
         begin = first + _bend(motion[first:start])
         gap = usual - float(median(motion[start:end, None])[0])
-        if motion[begin] - motion[start - 1] > gap / 2:
+        if motion[begin] - motion[start] > gap / 2:
             names[begin:start] = "brake"
 
 

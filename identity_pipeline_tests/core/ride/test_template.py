@@ -115,6 +115,20 @@ def test_a_ride_without_a_standstill_has_no_boarding(template: Template) -> None
     assert not named & {"boarding", "stop", "brake"}
 
 
+def test_riders_who_move_in_the_station_and_speed_before_the_brake_are_neither_of_them_braking(
+    template: Template, phases: list[Phase]
+) -> None:
+    values = template.track.course.values.copy()
+    brake, station = phases[-2:]
+    values[station.start + 6 : station.start + 8, MOTION] = -1.6
+    values[brake.start - 10 : brake.start - 4, MOTION] = -0.5
+    track = replace(template.track, course=Course(S.step_s, values))
+    *_, fast, _, other_brake, other_station = name_phases(replace(template, track=track), S)
+    assert (fast.phase, other_brake.phase) == ("high_motion", "brake")
+    assert abs(other_brake.start - brake.start) <= 1
+    assert other_station == station
+
+
 def test_a_video_without_sound_frames_is_told_so(template: Template, phases: list[Phase]) -> None:
     frames = ride(Train(), 1).frames.with_columns(decode_error=pl.lit("damaged"))
     followed = follow(course_of(frames, S.step_s), template)
