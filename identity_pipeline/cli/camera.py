@@ -25,6 +25,7 @@ def camera() -> None:
       identity-pipeline camera list          all cameras, their versions, what is known
       identity-pipeline camera show cam3     one: seats, pose zero, versions; --json has all tables
       identity-pipeline camera renew cam3    lets its older videos keep the newest model
+      identity-pipeline camera label ride_004-1a2b3c4d 41 58 dark --title tunnel
     """
 
 
@@ -77,7 +78,7 @@ def show_camera(camera_name: str, as_json: bool, data: str | None) -> None:
     if as_json:
         echo_json(account.in_full())
         return
-    _tell(account, camera_page(account, store))
+    _tell(account, camera_page(account, store, settings.ride))
 
 
 @camera.command("renew")
@@ -103,12 +104,15 @@ def renew_cameras(
       identity-pipeline camera renew cam3 --dry-run
       identity-pipeline camera renew cam3 --videos ride_004-1a2b3c4d
     """
-    from identity_pipeline.stages.library.camera_account import named
+    from identity_pipeline.stages.library.camera_account import UNNAMED, named
     from identity_pipeline.stages.library.camera_renewal import renew, renewals
     from identity_pipeline.storage.cameras.cameras import Cameras
 
     if videos and camera_name is None:
-        raise click.UsageError("say whose videos: identity-pipeline camera renew CAMERA --videos …")
+        raise click.UsageError(
+            "say whose videos: identity-pipeline camera renew CAMERA --videos …; CAMERA is "
+            f"`{UNNAMED}` for the one without a name"
+        )
     settings = merged_settings(overrides(data))
     store, some, moved = open_store(settings), videos or None, []
     names = [named(camera_name)] if camera_name else Cameras(store.layout).names()
@@ -121,16 +125,45 @@ def renew_cameras(
         _tell_renewed(moved, dry_run)
 
 
+@camera.command("label")
+@click.argument("video")
+@click.argument("start", type=float)
+@click.argument("end", type=float)
+@click.argument("phase")
+@click.option("--title", help="What it is called.")
+@data_option
+def label_phase(
+    video: str, start: float, end: float, phase: str, title: str | None, data: str | None
+) -> None:
+    """Say what a part of the ride is: PHASE, from START to END seconds of VIDEO.
+
+    PHASE is boarding, ride, dark, flash, glare, high_motion, brake or stop. All videos of the
+    camera pass the same parts, so it is said once, of any of them. It becomes a line of
+    data/cameras/phases.csv, which may be edited; of two that overlap the later one counts.
+
+    \b
+      identity-pipeline camera label ride_004-1a2b3c4d 41 58.5 dark --title tunnel
+    """
+    from identity_pipeline.core.ride.labels import PhaseLabel
+    from identity_pipeline.stages.library.phase_labelling import label_part
+
+    settings = merged_settings(overrides(data))
+    said = PhaseLabel(video, start, end, phase, title)
+    say(label_part(open_store(settings), settings, said))
+
+
 def _tell_renewed(moved: Sequence[Renewal], dry_run: bool) -> None:
     if not moved:
         say("Every video keeps the newest model of its camera already.")
         return
     rows = ((e.video_id, e.before.words, e.after.words) for e in moved)
     echo_table(("video", "keeps", "is to keep" if dry_run else "keeps now"), rows)
-    told = "would be outdated" if dry_run else "are outdated now"
+    one = len(moved) == 1
+    told = "would be outdated" if dry_run else f"{'is' if one else 'are'} outdated now"
     say(
-        f"{len(moved)} videos {told}. `identity-pipeline plan FILE` says what a run of one makes "
-        "anew; `identity-pipeline run FILE` does it, or the sensor `outdated_videos`."
+        f"{len(moved)} {'video' if one else 'videos'} {told}. `identity-pipeline plan FILE` says "
+        "what a run of one makes anew; `identity-pipeline run FILE` does it, or the sensor "
+        "`outdated_videos`."
     )
 
 
@@ -144,6 +177,10 @@ def _tell(account: CameraAccount, page: CameraPage) -> None:
         echo_table(("place", "somebody is there in"), page.places)
     if page.zeros:
         echo_table(("straight ahead of", "yaw", "pitch", ">riders", ">videos"), page.zeros)
+    if page.phases:
+        echo_table((">from", ">to", "part of the ride", "who says so"), page.phases)
+    for sentence in (*page.expected, *account.unplaced):
+        say(sentence)
     rows = (
         (v["version"], v["first_video"], "; ".join(v["causes"]) or "the first", v["noticed"])
         for v in page.versions
