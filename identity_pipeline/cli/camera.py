@@ -77,7 +77,7 @@ def show_camera(camera_name: str, as_json: bool, data: str | None) -> None:
     if as_json:
         echo_json(account.in_full())
         return
-    _tell(account, camera_page(account, store))
+    _tell(account, camera_page(account, store, settings.ride))
 
 
 @camera.command("renew")
@@ -149,6 +149,10 @@ def _tell(account: CameraAccount, page: CameraPage) -> None:
         echo_table(("place", "somebody is there in"), page.places)
     if page.zeros:
         echo_table(("straight ahead of", "yaw", "pitch", ">riders", ">videos"), page.zeros)
+    if page.phases:
+        echo_table((">from", ">to", "part of the ride"), page.phases)
+    for sentence in page.expected:
+        say(sentence)
     rows = (
         (v["version"], v["first_video"], "; ".join(v["causes"]) or "the first", v["noticed"])
         for v in page.versions

@@ -261,6 +261,7 @@ class ExportPage:
         left_out: images that were chosen and are not exported: file and sentence.
         min_side_px: an image whose shorter side is below that is marked; None: none is.
         consent: what is known of the riders' consent, in sentences.
+        expected: parts of the ride in which riders are hardly ever seen well, in sentences.
     """
 
     video: VideoFacts
@@ -275,6 +276,7 @@ class ExportPage:
     min_side_px: int | None = None
     moments_svg: str | None = None
     consent: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
 
     @property
     def small_images(self) -> int:

@@ -42,6 +42,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tables = {
         "ride_track": pl.DataFrame(track, schema=TABLES["ride_track"]),
         "ride_stretches": pl.DataFrame(spans, schema=TABLES["ride_stretches"], orient="row"),
+        "ride_expected": pl.DataFrame(
+            [(0, 24, 24), (1, 0, 24)], schema=TABLES["ride_expected"], orient="row"
+        ),
     }
     Cameras(layout).write_ride_model("cam1", EditionName(1, 20, 20), tables, {})
     return root
@@ -68,6 +71,7 @@ def test_the_page_of_a_known_camera_shows_its_model_and_its_versions(desk: Opene
         path = f"/img/camera/{folder_of('cam1')}/{name}.svg"
         assert path in shown and desk.page(path).startswith("<svg")
     assert "tunnel" in desk.page(f"/img/camera/{folder_of('cam1')}/ride.svg") and "0:04" in shown
+    assert "No good frames 0:04 to 0:12: tunnel (0 of 24 rides)." in shown
     reach = desk.page(f"/img/camera/{folder_of('cam1')}/reach.svg")
     assert "nobody" in reach and reach.count("data-cell") == 35
     seats = desk.page(f"/img/camera/{folder_of('cam1')}/seats.svg")

@@ -364,6 +364,7 @@ def _write_manifest(
             "settings_sha256": provenance.settings_sha256,
             **({"highlights": dict(provenance.highlights)} if provenance.highlights else {}),
             **({"camera": provenance.camera.as_json()} if provenance.camera else {}),
+            **({"ride": provenance.ride.as_json()} if provenance.ride else {}),
             "consent": shown_consents(provenance.consents),
             "pairs": pairs,
             "left_out": [image.as_json() for image in left_out],

@@ -66,7 +66,8 @@ class VideoTables:
     """The tables of one video that the export reads.
 
     `observed` is the table `candidates`; the others are the tables of their names. The ledger is
-    empty until it is known what is exported.
+    empty until it is known what is exported; of phases there is no table where the ride of the
+    camera is not known.
     """
 
     ride_video: pl.DataFrame
@@ -79,6 +80,7 @@ class VideoTables:
     moments: pl.DataFrame
     sets: Mapping[str, pl.DataFrame]
     frame_ledger: pl.DataFrame = field(default_factory=partial(empty, "frame_ledger"))
+    ride_phases: pl.DataFrame | None = None
 
 
 def export_page(
@@ -121,6 +123,7 @@ def export_page(
         left_out=tuple((image.file, image.sentence) for image in left_out),
         min_side_px=settings.export.min_side_px,
         consent=consent_sentences(provenance.consents),
+        expected=provenance.ride.expected if provenance.ride else (),
     )
 
 
@@ -290,9 +293,8 @@ def _ledger_svg(tables: VideoTables) -> str | None:
 
 def timeline_svg(tables: VideoTables, settings: Settings) -> str:
     """Who was seen when, in what light, and where the images were taken."""
-    return track_timeline_svg(
-        tables.frames, tables.face_tracks, tables.riders, _exported(tables), settings.buckets
-    )
+    shown = (tables.frames, tables.face_tracks, tables.riders, _exported(tables))
+    return track_timeline_svg(*shown, settings.buckets, phases=tables.ride_phases)
 
 
 def rider_moments_svg(tables: VideoTables) -> str | None:

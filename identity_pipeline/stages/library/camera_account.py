@@ -26,7 +26,7 @@ UNNAMED: Final = "unnamed"
 TABLES_SHOWN: Final = (
     *("camera_seats", "camera_pose_zero", "camera_reach", "camera_normals", "camera_members"),
 )
-RIDE_SHOWN: Final = ("ride_track", "ride_stretches")
+RIDE_SHOWN: Final = ("ride_track", "ride_stretches", "ride_expected")
 
 
 class NoCameraError(IdentityPipelineError, LookupError):

@@ -20,13 +20,17 @@ import polars as pl
 
 from identity_pipeline.core.camera.versions import edition
 from identity_pipeline.core.ride.course import CHANNELS, Course, course_of
+from identity_pipeline.core.ride.expectation import expected_of, good_by_phase
+from identity_pipeline.core.ride.frame_phases import frame_phases
 from identity_pipeline.core.ride.naming import Phase, name_phases
 from identity_pipeline.core.ride.template import (
     NoTemplate,
     Template,
     build_template,
+    follow,
     other_ride_words,
 )
+from identity_pipeline.core.tracks.riders import rider_faces
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.stores import LibraryStores
@@ -37,9 +41,12 @@ from identity_pipeline.storage.cameras.editions import Edition, EditionName
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
+from identity_pipeline.tables.ride import OF_VIDEO, RIDE_TABLES
 
-CODE: Final = "1"
+CODE: Final = "2"
 """Of what is computed here and in `core.ride`; noted in each edition."""
+SEEN_BY: Final = ("frames", "face_tracks", "riders", "face_quality")
+"""The tables of a ride that say when a rider is seen well in it."""
 
 
 @dataclass(frozen=True)
@@ -187,11 +194,29 @@ def _courses(store: TableStore, videos: Sequence[str], settings: Settings) -> di
 
 
 def _is_damaged(cameras: Cameras, camera: str | None, name: EditionName) -> bool:
+    """Whether an edition is not as it was written, or lacks a table that one has now."""
     try:
-        cameras.ride_model(camera, str(name)).check()
+        model = cameras.ride_model(camera, str(name))
+        model.check()
     except DamagedFileError:
         return True
-    return False
+    return not set(RIDE_TABLES) - set(OF_VIDEO) <= set(model.tables)
+
+
+def _expected(store: TableStore, template: Template, phases: Sequence[Phase]) -> pl.DataFrame:
+    """The table `ride_expected`: of the rides that the template is made of."""
+    step_s = template.track.course.step_s
+    rides = []
+    for video in template.members:
+        try:
+            frames, *seen = (store.read(name, video) for name in SEEN_BY)
+        except (MissingTableError, DamagedFileError):
+            continue  # its own step tells of it
+        followed = follow(course_of(frames, step_s), template)
+        tracks, riders, quality = seen
+        faces = rider_faces(tracks, riders).join(quality.select("face_id", "loose"), on="face_id")
+        rides.append(good_by_phase(frame_phases(frames, followed, phases, step_s), faces))
+    return expected_of(rides)
 
 
 def _write(
@@ -211,7 +236,9 @@ def _write(
         "code": CODE,
         "settings": chosen(settings, ("ride",)),
     }
-    tables = tables_of(template, name_phases(template, settings.ride), versions)
+    phases = name_phases(template, settings.ride)
+    tables = tables_of(template, phases, versions)
+    tables["ride_expected"] = _expected(store, template, phases)
     with cameras.locked(record.camera, "putting the model of its ride in place"):
         now = cameras.record(record.camera) or CameraRecord(record.camera)
         if set(members) <= set(now.videos):  # none was forgotten meanwhile
