@@ -74,7 +74,7 @@ def show_camera(camera_name: str, as_json: bool, data: str | None) -> None:
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
-    account = account_of(store.layout, settings.camera, named(camera_name))
+    account = account_of(store.layout, settings.camera, named(store.layout, camera_name))
     if as_json:
         echo_json(account.in_full())
         return
@@ -115,7 +115,7 @@ def renew_cameras(
         )
     settings = merged_settings(overrides(data))
     store, some, moved = open_store(settings), videos or None, []
-    names = [named(camera_name)] if camera_name else Cameras(store.layout).names()
+    names = [named(store.layout, camera_name)] if camera_name else Cameras(store.layout).names()
     for name in names:
         due = renewals(store, name, some) if dry_run else renew(store, settings, name, some)
         moved += due

@@ -12,9 +12,11 @@ from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.core.ride.labels import PhaseLabel, PlacedLabel
+from identity_pipeline.media.watch_figure import watch_svg
 from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.desk.pictures import RiderShown, RideShown, SetShown, Shown
 from identity_pipeline.stages.desk.ride_camera import ride_camera
+from identity_pipeline.stages.library.camera_account import named, word_of
 from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras, folder_of
 from identity_pipeline.storage.cameras.editions import EditionName, table_of_labels
 from identity_pipeline.storage.cameras.phase_labels import PhaseLabels
@@ -158,4 +160,21 @@ def test_the_command_says_the_same(data: Path) -> None:
     assert "seat 0, front row" in said("show", "cam1")
     told = json.loads(said("show", "cam1", "--json"))
     assert {row["cell"] for row in told["tables"]["camera_reach"]} >= {"smile"}
-    assert "no video of cam9 is known" in said("show", "cam9", code=1)
+    for command in (("show", "cam9"), ("renew", "cam9"), ("renew", "cam9", "--videos", "v0001")):
+        words = " ".join(said(*command, code=1).split())
+        assert "no video of cam9 is known; `identity-pipeline" in words and "camera list" in words
+
+
+def test_a_camera_that_is_called_unnamed_is_not_the_one_without_a_name(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    Cameras(layout).write_record(CameraRecord("unnamed", ("a-1",)))
+    assert named(layout, word_of("unnamed")) == named(layout, "unnamed-e882bcaa") == "unnamed"
+    Cameras(layout).write_record(CameraRecord(None, ("b-2",)))
+    assert named(layout, word_of(None)) is None
+    assert named(layout, word_of("unnamed")) == "unnamed"
+
+
+def test_a_change_before_the_videos_that_are_drawn_is_not_drawn() -> None:
+    for begun, drawn in ((250, True), (45, False)):
+        told = [(f"v{k}", {"luma": 100.0 + 30 * (k >= begun)}) for k in range(300)]
+        assert ("since here" in watch_svg(told, f"v{begun}", ())) is drawn

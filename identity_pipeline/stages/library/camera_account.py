@@ -81,7 +81,7 @@ class CameraAccount:
     @property
     def word(self) -> str:
         """What commands call it."""
-        return self.name or UNNAMED
+        return word_of(self.name)
 
     @property
     def folder(self) -> str:
@@ -129,9 +129,32 @@ class CameraAccount:
         return {**self.as_json(), "versions": self.versions.rows(named=True), "tables": shown}
 
 
-def named(word: str) -> str | None:
-    """The name of the camera that a command calls so; None: the one without."""
-    return None if word == UNNAMED else word
+def word_of(camera: str | None) -> str:
+    """What commands call a camera: see `named`."""
+    return folder_of(camera) if camera == UNNAMED else camera or UNNAMED
+
+
+def named(layout: Layout, word: str) -> str | None:
+    """The name of the camera that a command calls so; None: the one without.
+
+    Args:
+        layout: of the data folder.
+        word: its name, `unnamed`, or the name of its folder.
+
+    Raises:
+        NoCameraError: no video of it is known.
+        DamagedFileError: its record cannot be read.
+    """
+    cameras = Cameras(layout)
+    for name in cameras.names():
+        if word in (name or UNNAMED, folder_of(name)):
+            return name
+    damaged = cameras.damaged().get(folder_of(None if word == UNNAMED else word))
+    if damaged is not None:
+        raise damaged
+    raise NoCameraError(
+        f"no video of {word} is known; `identity-pipeline camera list` names the cameras."
+    )
 
 
 def account_of(layout: Layout, settings: CameraSettings, camera: str | None) -> CameraAccount:
