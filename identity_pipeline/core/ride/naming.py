@@ -18,12 +18,12 @@ it is Otsu's threshold of the motion (Otsu, "A threshold selection method from g
 histograms", IEEE Trans. SMC 9, 1979), and where the two sides of it lie no farther apart than
 `APART` times their own spread, the ride has no standstill, or is one.
 
-What belongs here: naming a template's parts. What does not: laying it (`core.ride.template`).
+What belongs here: naming a template's parts. What does not: laying it (`core.ride.template`), and
+what people say of its parts (`core.ride.labels`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
@@ -40,10 +40,10 @@ from identity_pipeline.core.ride.course import (
     Array,
     median,
 )
+from identity_pipeline.core.ride.phases import Phase
 from identity_pipeline.core.ride.template import Template
 from identity_pipeline.settings import RideSettings
 
-PHASES: Final = ("boarding", "ride", "dark", "flash", "glare", "high_motion", "brake", "stop")
 SURE: Final = 3.0
 """A standstill begins and ends where motion is within so many standard deviations of the standing's
 own, so that slowing down and setting off are no part of it."""
@@ -59,30 +59,6 @@ BRAKE_S: Final = 10.0
 """Braking takes at most so long: from 15 m/s at 0.15 g, a gentle brake."""
 SMOOTH_S: Final = 1.0
 """Motion is smoothed over so long: it is the jerkiest of the signals."""
-HUMAN, TEMPLATE = "human", "template"
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of the track.
-
-    Attributes:
-        start, end: points of the template, from `start` up to, but not including, `end`.
-        phase: of `PHASES`.
-        title: what people call it; None where nobody said.
-        source: `TEMPLATE`, or `HUMAN` where a person said so.
-    """
-
-    start: int
-    end: int
-    phase: str
-    title: str | None = None
-    source: str = TEMPLATE
-
-    @property
-    def words(self) -> str:
-        """How it is called in a sentence."""
-        return self.title or self.phase.replace("_", " ")
 
 
 def name_phases(template: Template, settings: RideSettings) -> list[Phase]:
@@ -98,7 +74,8 @@ def name_phases(template: Template, settings: RideSettings) -> list[Phase]:
     names[motion - usual_motion > np.log10(settings.high_motion_times)] = "high_motion"
     _mark_stations(names, still, values[:, FACES], step_s)
     _mark_brakes(names, motion, usual_motion, step_s)
-    names[usual[LIGHT] - values[:, LIGHT] > settings.dark_stops * OCTAVES_PER_STOP] = "dark"
+    dark = usual[LIGHT] - values[:, LIGHT] > settings.dark_stops * OCTAVES_PER_STOP
+    names[dark & (names != "boarding")] = "dark"  # a station in a hall is one
     blown = values[:, BLOWN] > np.sqrt(settings.glare_share)
     for start, end in runs_of(blown):
         names[start:end] = "flash" if (end - start) * step_s < settings.flash_s else "glare"

@@ -2,7 +2,8 @@
 
 An edition is made when twenty videos of a version of the camera are there, then forty, and so on.
 Until twenty of them follow one course it is tried again with all that are there. One that is there
-is made anew only where it is damaged.
+is made anew only where it is damaged. Where people say something of the ride that the newest does
+not hold, another one is made of the same template.
 
 What belongs here: which editions are wanted, and their tables. What does not: what a template is
 (`core.ride`), and what a video keeps (`storage.cameras.pins`).
@@ -10,8 +11,8 @@ What belongs here: which editions are wanted, and their tables. What does not: w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -22,7 +23,10 @@ from identity_pipeline.core.camera.versions import edition
 from identity_pipeline.core.ride.course import CHANNELS, Course, course_of
 from identity_pipeline.core.ride.expectation import expected_of, good_by_phase
 from identity_pipeline.core.ride.frame_phases import frame_phases
-from identity_pipeline.core.ride.naming import Phase, name_phases
+from identity_pipeline.core.ride.labels import PlacedLabel, with_labels
+from identity_pipeline.core.ride.naming import name_phases
+from identity_pipeline.core.ride.phases import Phase
+from identity_pipeline.core.ride.placing import place_labels
 from identity_pipeline.core.ride.template import (
     NoTemplate,
     Template,
@@ -37,7 +41,13 @@ from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.stages.video.camera_view import camera_of_video
 from identity_pipeline.stages.video.ride_phases import OTHER_RIDE, template_of
 from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
-from identity_pipeline.storage.cameras.editions import Edition, EditionName
+from identity_pipeline.storage.cameras.editions import (
+    Edition,
+    EditionName,
+    labels_in,
+    table_of_labels,
+)
+from identity_pipeline.storage.cameras.phase_labels import PhaseLabels
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
@@ -79,8 +89,13 @@ def make_rides(store: TableStore, settings: Settings) -> list[KnownRide]:
         settings: in force.
     """
     cameras = Cameras(store.layout)
-    damaged = [KnownRide(None, damage=str(error)) for error in cameras.damaged().values()]
-    return [*damaged, *(make_ride(store, settings, camera) for camera in cameras.names())]
+    found = [KnownRide(None, damage=str(error)) for error in cameras.damaged().values()]
+    for camera in cameras.names():
+        try:
+            found.append(make_ride(store, settings, camera))
+        except DamagedFileError as error:  # without its labels no edition is made
+            found.append(KnownRide(camera, damage=str(error)))
+    return found
 
 
 def make_ride(store: TableStore, settings: Settings, camera: str | None) -> KnownRide:
@@ -92,23 +107,59 @@ def make_ride(store: TableStore, settings: Settings, camera: str | None) -> Know
         camera: its name; None: the one without.
 
     Raises:
-        DamagedFileError: the record of the camera cannot be read.
+        DamagedFileError: the record of the camera cannot be read, or what people say of its ride.
     """
     cameras = Cameras(store.layout)
     record = cameras.record(camera) or CameraRecord(camera)
     there = _there(cameras, record)
     newest = max(there, default=None)
-    damaged = list(filter(partial(_is_damaged, cameras, camera), there))
+    template, names = _due(store, settings, record, there)
+    if newest and not names and not _is_damaged(cameras, camera, newest):
+        template, names = _template_in(cameras, camera, newest), _said(cameras, camera, newest)
+    if newest is None and isinstance(template, NoTemplate):
+        return KnownRide(camera, template.sentence)
+    if isinstance(template, Template):
+        for name in names:
+            _write(cameras, record, name, template, store, settings)
+    return _told(cameras, camera, names[-1] if names else newest, names)
+
+
+def _due(
+    store: TableStore, settings: Settings, record: CameraRecord, there: Sequence[EditionName]
+) -> tuple[Template | NoTemplate | None, list[EditionName]]:
+    """The editions that videos make, or that are damaged, and their template; None: none are."""
+    newest = max(there, default=None)
+    damaged = list(filter(partial(_is_damaged, Cameras(store.layout), record.camera), there))
     videos = _videos(store, settings, record)
     if newest and not damaged and edition(len(videos), settings.camera) <= newest.videos:
-        return _told(cameras, camera, newest)
+        return None, []
     template = _template(store, settings, videos)
     if isinstance(template, NoTemplate):
-        return _told(cameras, camera, newest) if newest else KnownRide(camera, template.sentence)
-    names = damaged or _new(record, newest, template, settings)
-    for name in names:
-        _write(cameras, record, name, template, store, settings)
-    return _told(cameras, camera, names[-1] if names else newest, names)
+        return template, []
+    return template, damaged or _new(record, newest, template, settings)
+
+
+def _said(cameras: Cameras, camera: str | None, newest: EditionName) -> list[EditionName]:
+    """The edition that what people say makes; none where the newest holds all of it."""
+    said = tuple(one.label for one in _labels_of(cameras, camera, newest))
+    anew = said != PhaseLabels(cameras.layout).of(camera)
+    return [newest._replace(said=newest.said + 1)] if anew else []
+
+
+def _labels_of(cameras: Cameras, camera: str | None, name: EditionName) -> list[PlacedLabel]:
+    """What people said when an edition was made."""
+    return labels_in(cameras.ride_model(camera, str(name)).table("ride_labels"))
+
+
+def _template_in(cameras: Cameras, camera: str | None, name: EditionName) -> Template:
+    """The template of an edition, with the videos that it was made of."""
+    model = cameras.ride_model(camera, str(name))
+    rows = model.table("ride_members").select("video_id", "counts", "cost").rows()
+    return replace(
+        template_of(model)[0],
+        members=tuple(video for video, counts, _ in rows if counts),
+        others={video: cost for video, counts, cost in rows if not counts},
+    )
 
 
 def _there(cameras: Cameras, record: CameraRecord) -> list[EditionName]:
@@ -122,14 +173,18 @@ def _template(
 ) -> Template | NoTemplate:
     """Of the first twenty, forty, ... videos; where too few of these follow, of all."""
     wanted = edition(len(videos), settings.camera) or len(videos)
-    found = build_template(_courses(store, videos[:wanted], settings), settings.ride)
+    step_s = settings.ride.step_s
+    found = build_template(_courses(store, videos[:wanted], step_s), settings.ride)
     if isinstance(found, NoTemplate) and wanted < len(videos):
-        return build_template(_courses(store, videos, settings), settings.ride)
+        return build_template(_courses(store, videos, step_s), settings.ride)
     return found
 
 
 def _new(
-    record: CameraRecord, newest: EditionName | None, template: Template, settings: Settings
+    record: CameraRecord,
+    newest: EditionName | None,
+    template: Template,
+    settings: Settings,
 ) -> list[EditionName]:
     """The edition that a template makes; none where there is one of as many videos."""
     made_of = edition(max(len(template.members), settings.camera.videos_min), settings.camera)
@@ -186,11 +241,11 @@ def _is_of(store: TableStore, settings: Settings, video: str, camera: str | None
     return there and camera_of_video(source, settings) == camera
 
 
-def _courses(store: TableStore, videos: Sequence[str], settings: Settings) -> dict[str, Course]:
+def _courses(store: TableStore, videos: Iterable[str], step_s: float) -> dict[str, Course]:
     found = {}
     for video in videos:
         try:
-            found[video] = course_of(store.read("frames", video), settings.ride.step_s)
+            found[video] = course_of(store.read("frames", video), step_s)
         except (MissingTableError, DamagedFileError):
             continue  # its own step tells of it
     return found
@@ -204,6 +259,28 @@ def _is_damaged(cameras: Cameras, camera: str | None, name: EditionName) -> bool
     except DamagedFileError:
         return True
     return not set(RIDE_TABLES) - set(OF_VIDEO) <= set(model.tables)
+
+
+def _placed(
+    cameras: Cameras, camera: str | None, name: EditionName, template: Template, store: TableStore
+) -> list[PlacedLabel]:
+    """What people say of the ride, on the template of an edition that is to be made.
+
+    Where the video of a label is gone, it lies where it lay on the newest other edition.
+    """
+    labels = PhaseLabels(store.layout).of(camera)
+    step_s = template.track.course.step_s
+    courses = _courses(store, {label.video for label in labels}, step_s)
+    whole = [
+        other
+        for other in cameras.ride_editions(camera)
+        if other != name and not _is_damaged(cameras, camera, other)
+    ]
+    if not labels or not whole:
+        return place_labels(labels, courses, template)
+    before = cameras.ride_model(camera, str(whole[-1]))
+    earlier = (template_of(before)[0], labels_in(before.table("ride_labels")))
+    return place_labels(labels, courses, template, earlier)
 
 
 def _expected(store: TableStore, template: Template, phases: Sequence[Phase]) -> pl.DataFrame:
@@ -235,12 +312,15 @@ def _write(
     about: dict[str, Any] = {
         "camera": record.camera,
         "version": name.version,
-        "videos": len(template.members),
+        "videos": template.usual.n,
         "code": CODE,
         "settings": chosen(settings, ("ride",)),
     }
-    phases = name_phases(template, settings.ride)
+    placed = _placed(cameras, record.camera, name, template, store)
+    least = round(settings.ride.phase_min_s / template.track.course.step_s)
+    phases = with_labels(name_phases(template, settings.ride), placed, least)
     tables = tables_of(template, phases, versions)
+    tables["ride_labels"] = table_of_labels(placed)
     tables["ride_expected"] = _expected(store, template, phases)
     with cameras.locked(record.camera, "putting the model of its ride in place"):
         now = cameras.record(record.camera) or CameraRecord(record.camera)

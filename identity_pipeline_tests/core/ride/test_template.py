@@ -12,7 +12,8 @@ import pytest
 
 from identity_pipeline.core.ride.course import FLOORS, MOTION, Course, course_of
 from identity_pipeline.core.ride.frame_phases import frame_phases
-from identity_pipeline.core.ride.naming import PHASES, Phase, name_phases
+from identity_pipeline.core.ride.naming import name_phases
+from identity_pipeline.core.ride.phases import PHASES, Phase
 from identity_pipeline.core.ride.template import (
     NoTemplate,
     Template,
