@@ -149,6 +149,11 @@ def plateaus(frames: int, spans: list[tuple[float, float, float]], ramp: float =
     return out
 
 
+def route_of(seed: int) -> int:
+    """Which of `ROUTES` a seed draws."""
+    return int(np.random.default_rng([seed, 20]).integers(len(ROUTES)))
+
+
 def segments_of(plan: RidePlan) -> tuple[Segment, ...]:
     """The route of a plan, each segment a little longer or shorter."""
     rng = np.random.default_rng([plan.mount.seed if plan.mount else plan.seed, 20])
