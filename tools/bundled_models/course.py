@@ -149,9 +149,10 @@ def plateaus(frames: int, spans: list[tuple[float, float, float]], ramp: float =
     return out
 
 
-def route_of(seed: int) -> int:
-    """Which of `ROUTES` a seed draws."""
-    return int(np.random.default_rng([seed, 20]).integers(len(ROUTES)))
+def tunnel_of(seed: int) -> int:
+    """Which segment of the route that a seed draws is the tunnel."""
+    route = ROUTES[int(np.random.default_rng([seed, 20]).integers(len(ROUTES)))]
+    return [kind for kind, _ in route].index("tunnel")
 
 
 def segments_of(plan: RidePlan) -> tuple[Segment, ...]:
