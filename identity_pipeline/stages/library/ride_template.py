@@ -110,22 +110,33 @@ def make_ride(store: TableStore, settings: Settings, camera: str | None) -> Know
     record = cameras.record(camera) or CameraRecord(camera)
     there = _there(cameras, record)
     newest = max(there, default=None)
-    damaged = list(filter(partial(_is_damaged, cameras, camera), there))
-    videos = _videos(store, settings, record)
-    if newest and not damaged and edition(len(videos), settings.camera) <= newest.videos:
-        names = _relabelled(cameras, camera, newest)
-        template = _template_in(cameras, camera, newest)
-    else:
-        template = _template(store, settings, videos)
-        names = damaged or _new(record, newest, template, settings)
-    if isinstance(template, NoTemplate):
-        return _told(cameras, camera, newest) if newest else KnownRide(camera, template.sentence)
-    for name in names:
-        _write(cameras, record, name, template, store, settings)
+    template, names = _due(store, settings, record, there)
+    if newest and not names and not _is_damaged(cameras, camera, newest):
+        template, names = _template_in(cameras, camera, newest), _said(cameras, camera, newest)
+    if newest is None and isinstance(template, NoTemplate):
+        return KnownRide(camera, template.sentence)
+    if isinstance(template, Template):
+        for name in names:
+            _write(cameras, record, name, template, store, settings)
     return _told(cameras, camera, names[-1] if names else newest, names)
 
 
-def _relabelled(cameras: Cameras, camera: str | None, newest: EditionName) -> list[EditionName]:
+def _due(
+    store: TableStore, settings: Settings, record: CameraRecord, there: Sequence[EditionName]
+) -> tuple[Template | NoTemplate | None, list[EditionName]]:
+    """The editions that videos make, or that are damaged, and their template; None: none are."""
+    newest = max(there, default=None)
+    damaged = list(filter(partial(_is_damaged, Cameras(store.layout), record.camera), there))
+    videos = _videos(store, settings, record)
+    if newest and not damaged and edition(len(videos), settings.camera) <= newest.videos:
+        return None, []
+    template = _template(store, settings, videos)
+    if isinstance(template, NoTemplate):
+        return template, []
+    return template, damaged or _new(record, newest, template, settings)
+
+
+def _said(cameras: Cameras, camera: str | None, newest: EditionName) -> list[EditionName]:
     """The edition that what people say makes; none where the newest holds all of it."""
     said = tuple(one.label for one in _labels_of(cameras, camera, newest))
     anew = said != PhaseLabels(cameras.layout).of(camera)
@@ -169,12 +180,10 @@ def _template(
 def _new(
     record: CameraRecord,
     newest: EditionName | None,
-    template: Template | NoTemplate,
+    template: Template,
     settings: Settings,
 ) -> list[EditionName]:
     """The edition that a template makes; none where there is one of as many videos."""
-    if isinstance(template, NoTemplate):
-        return []
     made_of = edition(max(len(template.members), settings.camera.videos_min), settings.camera)
     name = EditionName(record.versions[-1].number, made_of, made_of)
     return [name] if newest is None or name > newest else []
