@@ -223,16 +223,21 @@ def _seen(
             }
             for track in tracks
         ],
-        "recall": _recall(library, settings, video_id, [t for t in tracks if t.subject in sure]),
+        "recall": _recall(library, settings, video_id, tracks, sure),
     }
 
 
 def _recall(
-    library: LibrarySnapshot, settings: Settings, video_id: str, tracks: Sequence[TrackGone]
+    library: LibrarySnapshot,
+    settings: Settings,
+    video_id: str,
+    tracks: Sequence[TrackGone],
+    sure: set[str],
 ) -> str | None:
     """How much of them the pictures of a ride show; None where they are none of its riders."""
     seat_of = seats_of(library.stores.tables, video_id)
-    for seat in sorted({seat_of[t.track_id] for t in tracks if t.track_id in seat_of}):
+    theirs = {seat_of.get(track.track_id) for track in tracks if track.subject in sure}
+    for seat in sorted(theirs - {None}):
         return recall_sentence(library.stores, settings, video_id, seat)
     return None
 
