@@ -133,6 +133,24 @@ class CopySettings(Group):
         ge=0.5,
         le=1,
     )
+    heads_likeness_min: float = tunable(
+        0.7,
+        "How alike the heads in the same places must move, of those that move: 1 of one movement, "
+        "0 of two.",
+        unit="share of the movement",
+        source="TODO",
+        ge=0,
+        le=1,
+    )
+    people_likeness_min: float = tunable(
+        0.5,
+        "How alike the people in the same places must be, against how alike each one's own good "
+        "faces are.",
+        unit="ratio of cosines",
+        source="TODO",
+        ge=0,
+        le=1,
+    )
     common_min_s: float = tunable(
         1.5,
         "So long they must show the same.",
