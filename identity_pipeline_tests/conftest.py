@@ -13,7 +13,6 @@ from uuid import UUID
 import dagster as dg
 import numpy as np
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 import identity_pipeline
 from identity_pipeline.cli.lists import console
@@ -24,6 +23,7 @@ from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.library import VideoLibrary
 from identity_pipeline_tests.synthetic import write_video
 from identity_pipeline_tests.teaching_library import label, rides, write_library
+from identity_pipeline_tests.workers import ByFile, made_once
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test waits for a hub, nor does what it starts
 BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
@@ -32,31 +32,6 @@ OPEN = kept_folder("open", ModelSettings())
 REAL = Path(os.environ.get("IDENTITY_PIPELINE_REAL", Path(__file__).parents[2] / "shared" / "real"))
 
 CASES = Path(os.environ.get("IDENTITY_PIPELINE_CASES", REAL.parent / "cases"))
-
-
-SHARED = "real_library", "demo_library"
-"""The dearest fixtures of a session: with several processes, what uses one runs in one of them."""
-
-
-class ByFile(LoadScopeScheduling):
-    """The tests of a file stay in one process, and those of the files that use one of `SHARED`.
-
-    What has a desk open in a browser uses `demo_library`, too, by the fixture `desk`.
-    """
-
-    def __init__(self, config: pytest.Config, log: Any = None) -> None:
-        super().__init__(config, log)
-        here = Path(__file__).parent
-        self._sharing: dict[str, str] = {}
-        for path in here.rglob("test_*.py"):
-            text = path.read_text(encoding="utf-8").replace("desk: RunningDesk", SHARED[1])
-            for name in SHARED:
-                if name in text:
-                    self._sharing[path.relative_to(here.parent).as_posix()] = name
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.split("::", 1)[0]
-        return self._sharing.get(file, file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
@@ -164,8 +139,15 @@ def real_library(tmp_path_factory: pytest.TempPathFactory, real: Path) -> Iterat
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VideoLibrary]:
     """The bundled solo ride, as `make demo` runs it, once a session."""
-    for opened in VideoLibrary.open(tmp_path_factory.mktemp("demo"), OPEN, BUNDLED / "vision"):
-        assert opened.run(BUNDLED / "rides" / "demo_solo.mp4").success
+    ride = BUNDLED / "rides" / "demo_solo.mp4"
+
+    def process(root: Path) -> None:
+        for opened in VideoLibrary.open(root, OPEN, BUNDLED / "vision"):
+            assert opened.run(ride).success
+
+    root = made_once("demo", tmp_path_factory, process)
+    for opened in VideoLibrary.open(root, OPEN, BUNDLED / "vision"):
+        opened.register(ride)
         yield opened
 
 
@@ -222,19 +204,25 @@ def stripes(i: int, height: int = 96, width: int = 128) -> np.ndarray:
 @pytest.fixture(scope="session")
 def unknown_rides(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`teaching_library.write_library` of 24 people, grouped; copy it before changing anything."""
-    root = tmp_path_factory.mktemp("unknown")
-    write_library(root, rides(24))
-    call(root, "recluster")
-    return root
+
+    def group(root: Path) -> None:
+        write_library(root, rides(24))
+        call(root, "recluster")
+
+    return made_once("unknown", tmp_path_factory, group)
 
 
 @pytest.fixture(scope="session")
 def known_rides(unknown_rides: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same in which everybody has been named; copy it before changing anything."""
-    root = tmp_path_factory.mktemp("known")
-    shutil.copytree(unknown_rides, root, symlinks=True, dirs_exist_ok=True)
-    numbers = count(1)  # who is learned from, and who judges, is told by people's ids
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("identity_pipeline.ledger.commands.uuid4", lambda: UUID(int=next(numbers)))
-        label(root, rides(24))
-    return root
+
+    def name(root: Path) -> None:
+        shutil.copytree(unknown_rides, root, symlinks=True, dirs_exist_ok=True)
+        numbers = count(1)  # who is learned from, and who judges, is told by people's ids
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                "identity_pipeline.ledger.commands.uuid4", lambda: UUID(int=next(numbers))
+            )
+            label(root, rides(24))
+
+    return made_once("known", tmp_path_factory, name)

@@ -26,6 +26,8 @@ HEAVY = (
     "av",
     "motmetrics",
     "pandas",
+    "scipy.optimize",
+    "scipy.stats",
 )
 COMPLEXITY_MAX = 10
 CORE_LIBRARIES = {

@@ -91,7 +91,7 @@ def anchor(curator: Curator, chosen: str, instead_of: str | None) -> Iterator[Pl
 
 @picture.command(epilog=PICTURES)
 @pictures_argument
-@click.option("--yaw", help="Degrees, or a bin such as [15,30).")
+@click.option("--yaw", help="Degrees from straight ahead, or a bin such as [15,30).")
 @click.option("--pitch", type=click.Choice(ev.BIN_WORDS["pitch"]), help="Where the face looks.")
 @click.option("--expression", type=click.Choice(ev.BIN_WORDS["expression"]), help="What it does.")
 @click.option("--occlusion", type=click.Choice(ev.BIN_WORDS["occlusion"]), help="How covered.")

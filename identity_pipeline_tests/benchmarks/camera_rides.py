@@ -1,105 +1,178 @@
 r"""What the model of a camera is worth on drawn rides, whose seats and angles are known.
 
-    python -m tools.bundled_models.camera --facekit ARRAYS --camera 7 --rides 22 --seconds 6 \
-        --yaw 12 --pitch -8 --out FOLDER
+    python -m tools.bundled_models.camera --facekit ARRAYS --camera 7 --rides 28 --seconds 36 \
+        --fps 5 --yaw 12 --pitch -8 --out FOLDER
     identity-pipeline --data DATA run FOLDER/*.mp4
-    python -m identity_pipeline_tests.benchmarks.camera_rides DATA --truth FOLDER
+    python -m identity_pipeline_tests.benchmarks.camera_rides DATA --truth FOLDER \
+        [--axis DATA0 --axis-truth FOLDER0]
 
-Printed are the yaw that the newest model takes for straight ahead beside the one that was drawn,
-and for the tracks of all its videos whether each is in the seat that it was drawn in, in another
-one, or in none. The pitch of a drawn head carries an offset of the mesh's own, so it is printed,
-not judged. Drawn rides of one route look so alike that some are taken for copies, which do not
-count: draw more than twenty.
+Printed is the zero of the newest model, which counts angles as the mesh reads them, beside three
+things: the angle that was drawn; what the mesh reads of the heads that were drawn straight ahead,
+for it has an offset on drawn heads; and the zero of a camera on the axis (`--yaw 0 --pitch 0`) less
+than which it should be the drawn angle. Then, for the tracks of all videos of the track, whether
+each is in the seat that it was drawn in, and who of staff and queue was taken for a rider.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import polars as pl
 
-from identity_pipeline.core.box import Box
-from identity_pipeline.core.camera.seating import seat_tracks
+from identity_pipeline.core.camera.seating import BRIEF, ONLY_BOARDING, seat_tracks
 from identity_pipeline.settings import Settings
-from identity_pipeline.storage.cameras.cameras import Cameras
-from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.storage.cameras.editions import Edition
+from identity_pipeline.storage.cameras.pins import Pins
+from identity_pipeline_tests.benchmarks.drawn_rides import RIDER, Drawn, counted
 
-SAME_FACE = 0.3
-"""Overlap from which on a found face is the drawn one."""
-BYSTANDER = "bystander"
-
-
-def drawn_at(detections: pl.DataFrame, tracks: pl.DataFrame, truth: dict[str, Any]) -> pl.DataFrame:
-    """track_id and where it was drawn: its seat, or `BYSTANDER`, by most of its faces."""
-    drawn = {frame["frame_idx"]: frame["faces"] for frame in truth["frames"]}
-    told: dict[int, Counter[str]] = {}
-    for row in detections.join(tracks, on="face_id").iter_rows(named=True):
-        box = Box(*(row[name] for name in ("x1", "y1", "x2", "y2")))
-        for face in drawn.get(row["frame_idx"], ()):
-            if box.iou(Box(*face["box"])) >= SAME_FACE:
-                place = BYSTANDER if face["seat"] is None else str(face["seat"])
-                told.setdefault(row["track_id"], Counter())[place] += 1
-    rows = [(track, places.most_common(1)[0][0]) for track, places in sorted(told.items())]
-    return pl.DataFrame(rows, schema={"track_id": pl.Int64, "drawn": pl.String}, orient="row")
+AHEAD = 3.0
+"""Degrees: a head that is turned by less of its own was drawn straight ahead."""
+AXES = {"yaw": "yaw", "pitch": "pitch_raw"}
+"""Columns of the angles that pose zero is made of."""
+FOLDER = click.Path(exists=True, path_type=Path)
 
 
-def seated(store: TableStore, video: str, seats: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """The tracks of a video: see `seat_tracks`."""
-    shape = store.read("ride_video", video).row(0, named=True)
-    places = store.read("camera_places", video).with_columns(video_id=pl.lit(video))
-    return seat_tracks(places, seats, shape["width"] / shape["height"], settings.camera)
-
-
-def tracks_of(
-    store: TableStore, seats: pl.DataFrame, videos: list[str], truths: Path
-) -> pl.DataFrame:
-    """Every track of some videos with `drawn` and `seat`."""
+def read_ahead(drawn: Drawn, seat: int | None) -> dict[str, tuple[float, int]]:
+    """Median of what is read of usable heads that were drawn straight ahead, and of how many."""
+    cast = drawn.cast
     parts = []
-    for video in videos:
-        path = truths / f"{video.rpartition('-')[0]}.truth.json"
-        truth = json.loads(path.read_text(encoding="utf-8"))
-        faces = store.read("face_tracks", video).select("face_id", "track_id")
-        drawn = drawn_at(store.read("face_detections", video), faces, truth)
-        parts.append(seated(store, video, seats, Settings()).join(drawn, on="track_id"))
-    return pl.concat(parts)
+    for video in drawn.own_videos():
+        read = drawn.store.read("face_landmarks", video, ("face_id", *AXES.values()))
+        usable = drawn.store.read("face_quality", video, ("face_id", "loose")).filter("loose")
+        parts.append(drawn.faces(video).join(read, on="face_id").join(usable, on="face_id"))
+    faces = pl.concat(parts).filter(pl.col("drawn_role") == RIDER)
+    for axis in AXES:
+        faces = faces.filter((pl.col(f"drawn_{axis}") - cast[axis]).abs() < AHEAD)
+    if seat is not None:
+        faces = faces.filter(pl.col("drawn_seat") == seat)
+    told = {axis: faces[column].drop_nulls() for axis, column in AXES.items()}
+    return {axis: (float(each.median() or 0.0), len(each)) for axis, each in told.items()}
+
+
+def zero_words(drawn: Drawn, model: Edition, axis_model: Edition | None) -> Iterator[str]:
+    """The zero of all riders beside what was drawn."""
+    row = _zero(model)
+    other = _zero(axis_model) if axis_model else None
+    ahead = read_ahead(drawn, None)
+    for axis in AXES:
+        value, low, high = row[axis], row[f"{axis}_low"], row[f"{axis}_high"]
+        there = drawn.cast[axis]
+        if value is None:
+            yield f"{axis}: none holds, {row[f'{axis}_reason']} ({low} to {high}); drawn {there}"
+            continue
+        read, faces = ahead[axis]
+        inside = "holds" if low <= read <= high else "does not hold"
+        yield (
+            f"{axis}: {value:+.2f} ({low:+.2f} to {high:+.2f}), of {row['riders']} riders in "
+            f"{row['videos']} videos; drawn {there:+g}, {value - there:+.2f} off; the mesh reads "
+            f"{read:+.2f} of {faces} heads drawn straight ahead, {value - read:+.2f} off, the "
+            f"interval {inside} it"
+        )
+        if other and other[axis] is not None:
+            between = value - other[axis]
+            yield (
+                f"{axis}: {between:+.2f} from the camera on the axis ({other[axis]:+.2f}), "
+                f"{between - there:+.2f} off"
+            )
+
+
+def _zero(model: Edition) -> dict:
+    return model.table("camera_pose_zero").filter(pl.col("seat").is_null()).row(0, named=True)
+
+
+def tracks_of(drawn: Drawn, model: Edition) -> pl.DataFrame:
+    """Every track that was drawn: video, what it was, `meant` (the place of its seat), `seat`,
+    `standing`."""
+    seats, settings = model.table("camera_seats"), Settings()
+    parts = []
+    for video in drawn.own_videos():
+        shape = drawn.store.read("ride_video", video).row(0, named=True)
+        places = drawn.store.read("camera_places", video).with_columns(video_id=pl.lit(video))
+        aspect = shape["width"] / shape["height"]
+        found = seat_tracks(places, seats, aspect, settings.camera)
+        parts.append(
+            found.join(drawn.tracks(video), on="track_id").with_columns(video=pl.lit(video))
+        )
+    tracks = pl.concat(parts)
+    riders = tracks.filter(pl.col("drawn_role") == RIDER).drop_nulls("seat")
+    most = riders.group_by("seat", "drawn_seat").len().sort("len", "seat", descending=[True, False])
+    places = most.group_by("drawn_seat", maintain_order=True).first()
+    meant = dict(places.select("drawn_seat", "seat").iter_rows())
+    return tracks.with_columns(
+        meant=pl.col("drawn_seat").replace_strict(meant, default=None, return_dtype=pl.Int64)
+    )
+
+
+def seat_words(tracks: pl.DataFrame) -> Iterator[str]:
+    """Tracks and videos that are right, and what is not."""
+    is_rider = pl.col("drawn_role") == RIDER
+    where = (
+        pl.when(~is_rider)
+        .then(pl.when(pl.col("seat").is_null()).then(pl.lit("in none")).otherwise(pl.lit("wrong")))
+        .when(pl.col("seat").is_null())
+        .then(pl.lit("in none"))
+        .when(pl.col("seat") == pl.col("meant"))
+        .then(pl.lit("right"))
+        .otherwise(pl.lit("wrong"))
+    )
+    told = tracks.with_columns(where=where)
+    asked = told.filter(~pl.col("standing").is_in([BRIEF, ONLY_BOARDING]))
+    riders = asked.filter(is_rider)
+    yield f"riders' tracks that stay: {counted(Counter(riders['where']))}, of {riders.height}"
+    brief = told.filter(is_rider & pl.col("standing").is_in([BRIEF, ONLY_BOARDING]))
+    yield f"riders' tracks too brief to be seated: {brief.height}"
+    others = told.filter(~is_rider)
+    for role in sorted(others["drawn_role"].unique()):
+        own = others.filter(pl.col("drawn_role") == role)
+        words = Counter("in a seat" if each == "wrong" else each for each in own["where"])
+        yield f"tracks of {role}: {counted(words)}, of {own.height}"
+    sound, bad = [], []
+    for (video,), own in told.partition_by("video", as_dict=True, maintain_order=True).items():
+        seated = own.filter(is_rider & (pl.col("where") == "right"))["drawn_seat"].unique()
+        drawn_riders = own.filter(is_rider)["drawn_seat"].unique()
+        whole = len(seated) == len(drawn_riders) and not (own["where"] == "wrong").any()
+        (sound if whole else bad).append(video)
+    yield (
+        f"videos in which every rider who is found is in the right seat and nobody else in one: "
+        f"{len(sound)} of {len(sound) + len(bad)}"
+    )
+    for row in told.filter(is_rider & pl.col("video").is_in(bad) & (pl.col("where") != "right"))[
+        "video", "track_id", "drawn_seat", "where", "standing", "sure"
+    ].iter_rows():
+        yield "  " + ", ".join(map(str, row))
+
+
+def rider_words(drawn: Drawn) -> Iterator[str]:
+    """Who was taken for a rider, with and without a model."""
+    pins = Pins(drawn.store.layout).of_camera(None)
+    told: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+    for video in drawn.own_videos():
+        people = drawn.store.read("riders", video, ("track_id", "person_id")).drop_nulls()
+        seen = drawn.tracks(video).join(people, on="track_id")
+        told[bool(pins.get(video) and pins[video].camera)].update(seen["drawn_role"].to_list())
+    for known, roles in told.items():
+        words = "with the model" if known else "before it was known"
+        yield f"tracks of riders of videos made {words}: {counted(roles)}"
 
 
 @click.command()
-@click.argument("data", type=click.Path(exists=True, path_type=Path))
-@click.option("--truth", required=True, type=click.Path(exists=True, path_type=Path))
-def main(data: Path, truth: Path) -> None:
+@click.argument("data", type=FOLDER)
+@click.option("--truth", required=True, type=FOLDER)
+@click.option("--axis", type=FOLDER, help="Data folder of a camera on the axis.")
+def main(data: Path, truth: Path, axis: Path | None) -> None:
     """Prints what the camera without a name in DATA learnt, beside how its rides were drawn."""
-    store = TableStore(Layout(data))
-    cameras = Cameras(store.layout)
-    model = cameras.model(None)
+    drawn = Drawn.of(data, truth)
+    model = drawn.cameras.model(None)
     if model is None:
         raise click.ClickException("This camera is not known yet: `identity-pipeline camera list`.")
-    known = json.loads((truth / "cast.json").read_text(encoding="utf-8"))
-    for row in model.table("camera_pose_zero").iter_rows(named=True):
-        whom = "all riders" if row["seat"] is None else f"seat {row['seat']}"
-        for axis in ("yaw", "pitch"):
-            low, high = row[f"{axis}_low"], row[f"{axis}_high"]
-            click.echo(f"{whom}, {axis}: {row[axis]} ({low} to {high}), drawn {known[axis]}")
-    tracks = tracks_of(store, model.table("camera_seats"), cameras.order(None), truth)
-    riders = tracks.filter(pl.col("drawn") != BYSTANDER).drop_nulls("seat")
-    most = riders.group_by("seat", "drawn").len().sort("len", "drawn", descending=True)
-    meant = dict(most.group_by("seat", maintain_order=True).first().select("seat", "drawn").rows())
-    judged = tracks.with_columns(meant=pl.col("seat").replace_strict(meant, default=None))
-    where = (
-        pl.when(pl.col("seat").is_null())
-        .then(pl.lit("no seat"))
-        .when(pl.col("meant") == pl.col("drawn"))
-        .then(pl.lit("its seat"))
-        .otherwise(pl.lit("another's seat"))
-    )
-    told = judged.with_columns(found_in=where).group_by("drawn", "found_in", "standing").len()
-    for row in told.sort("drawn", "found_in", "standing").iter_rows(named=True):
-        click.echo(f"drawn {row['drawn']}, {row['found_in']} ({row['standing']}): {row['len']}")
+    other = Drawn.of(axis, truth).cameras.model(None) if axis else None
+    for words in zero_words(drawn, model, other):
+        click.echo(words)
+    for words in (*seat_words(tracks_of(drawn, model)), *rider_words(drawn)):
+        click.echo(words)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 from identity_pipeline.cli.explain import print_faces
 from identity_pipeline.core.imagesets.evidence import Evidence, compared, peers_in_moment
 from identity_pipeline.stages.imagesets.explanation import MEASURES, Contest, Explained
+from identity_pipeline.stages.imagesets.why import measured_words
 from identity_pipeline.tables import TABLES
 
 OWN, BEST = Evidence(picture_score=0.93), Evidence(picture_score=0.81)
@@ -24,6 +25,15 @@ def lost(rank: int | None) -> Explained:
     contest = Contest(peers, score, ("saved", "coverage"))
     ledger = {**dict.fromkeys(TABLES["frame_ledger"]), **told}
     return Explained(ledger, measured, OWN, contest, None, None, score)
+
+
+def test_angles_before_the_lens_stand_beside_those_of_the_head() -> None:
+    face = lost(None)
+    face.measured.update(yaw=-2.0, pitch=1.0)
+    assert {"yaw -2", "pitch 1"} < set(measured_words(face))
+    face.measured.update(yaw_camera=11.0, pitch_camera=-7.0)
+    told = {"yaw -2 (11 before the lens)", "pitch 1 (-7 before the lens)"}
+    assert told < set(measured_words(face))
 
 
 def test_a_better_picture_of_something_else_than_its_moment_says_so(

@@ -57,6 +57,8 @@ def caption(**measures: Any) -> str:
         ),
         (FRONTAL | {"expression_bin": "neutral", "smile": 0.02}, "facing the camera"),
         (FRONTAL | {"pitch": None}, "smiling"),
+        # straight ahead of the rider, past the camera: a caption is of the picture
+        (FRONTAL | {"yaw_camera": 18.0, "pitch_camera": -4.0}, "head turned to the right, smiling"),
         (FRONTAL | {"yaw": float("nan")}, "smiling"),
         ({"yaw": -20.0, "pitch": 0.0, "eyes": "open"}, "head turned to the left"),
         ({"yaw": 60.0, "pitch": 20.0}, "head turned far to the right, head tilted up"),

@@ -36,12 +36,14 @@ from identity_pipeline.core.evaluation.recognition import (
 )
 from identity_pipeline.core.evaluation.report import Figure, Report, Section, differences
 from identity_pipeline.core.evaluation.vision import vision_figures
-from identity_pipeline.settings import BucketSettings
+from identity_pipeline.settings import BucketSettings, Settings
+from identity_pipeline.stages.evaluation.evaluate import Material, evaluate
 from identity_pipeline_tests.core.builders import MODEST, unit
 from identity_pipeline_tests.core.evaluation_builders import (
     LEFT,
     RIGHT,
     evidence_of,
+    face_id,
     found,
     true_face,
     video_of,
@@ -123,6 +125,30 @@ def test_pose_errors_are_absolute_and_need_both_sides() -> None:
     assert "does not say the pose" in str(figures["pose.roll_mae"].reason)
     bands = {(b.axis, b.low): (b.n, b.median) for b in pose_errors_by_yaw(faces)}
     assert bands["yaw", 5.0] == (1, 2.0) and bands["yaw", -45.0] == (1, 3.0)
+
+
+def test_truth_is_held_against_the_bins_before_the_lens() -> None:
+    truth = {"yaw": 14.0, "pitch": 0.0}
+    measured = {"yaw": 13.0, "pitch": 1.0, "yaw_bin": "[-5,5)", "pitch_bin": "neutral"}
+    video = video_of(
+        "ride",
+        [true_face(frame, "ann", LEFT, **truth) for frame in range(3)],
+        [found(frame, LEFT, 0, 0, **measured) for frame in range(3)],
+        ["ann"],
+        [("anchor", "anchor_001", 0, face_id(0, LEFT))],
+    )
+
+    def right(ahead: pl.Expr) -> tuple[float | None, float | None]:
+        """Of the yaw bins, and of those that are filled, where the camera is at `ahead`."""
+        buckets = video.tables["face_buckets"].with_columns(yaw=ahead, pitch=ahead)
+        tables = {**video.tables, "face_buckets": buckets}
+        material = Material((dataclasses.replace(video, tables=tables),), ({},), {}, 0)
+        told = by_key(evaluate(material, Settings()).sections[0].figures)
+        assert told["pose.yaw_mae"].value == 1.0
+        return told["bins.yaw"].value, told["coverage.yaw"].value
+
+    assert right(pl.lit(0.0)) == (1.0, 1.0)  # straight ahead of a rider whom the camera sees aside
+    assert right(pl.lit(None, dtype=pl.Float32)) == (0.0, 0.0)  # not known: bins stay as they are
 
 
 def test_bins_use_the_pipelines_rules_and_unknown_is_not_wrong() -> None:

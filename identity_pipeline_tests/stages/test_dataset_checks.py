@@ -71,6 +71,8 @@ def test_sizes_and_angles_are_held_and_what_is_unmeasured_is_said() -> None:
     limits = Limits(yaw_max=15.0, pitch_max=10.0, detect_at=())
     shown = [*turned([15.0, -15.5, None]), picture(9, measured={"yaw": 0.0, "pitch": -11.0})]
     assert codes(shown, limits) == [None, "turned_away", "pose_unmeasured", "tilted"]
+    ahead = {"yaw": 1.0, "pitch": 2.0, "yaw_camera": 17.0, "pitch_camera": 2.0}
+    assert codes([picture(1, measured=ahead)], limits) == ["turned_away"]  # in the picture they are
 
 
 def test_whoever_needs_no_face_alone_takes_company_but_not_a_lack_of_the_person() -> None:

@@ -20,6 +20,7 @@ from rerun.chunk import RrdReader
 
 from identity_pipeline.media.crops import decode_image
 from identity_pipeline.stages.datasets.layouts import LAYOUTS
+from identity_pipeline.stages.datasets.layouts.workflows.coco import attributes
 from identity_pipeline.stages.datasets.layouts.workflows.references import by_view, in_order
 from identity_pipeline.stages.datasets.layouts.workflows.rerun_recording import (
     MissingExtraError,
@@ -170,6 +171,9 @@ def test_pycocotools_reads_boxes_and_the_person_is_an_attribute(tmp_path: Path) 
         assert said["attributes"]["yaw"] == 4.0
         assert "occlusion" not in said["attributes"]
         assert "keypoints" not in said
+    framed = picture(1, measured={"yaw_camera": 17.0, "pitch_camera": -13.0})
+    told = {"yaw": 4.0, "yaw_camera": 17.0, "pitch": -3.0, "pitch_camera": -13.0}
+    assert told.items() <= attributes(framed).items()
 
 
 @dataclass
@@ -236,6 +240,9 @@ def test_the_script_loads_the_folder_as_fiftyone_documents_its_import(
 class OneRide:
     """Tables of a ride of four frames: the person in three of them, a bystander in one."""
 
+    def __init__(self, *ahead: float | None) -> None:
+        self.ahead = ahead or (None, None)
+
     def table(self, source_id: str, asset: str) -> pl.DataFrame:
         assert source_id == RIDE.source_id
         ids = ["000000-0", "000001-0", "000001-1", "000003-0"]
@@ -256,6 +263,10 @@ class OneRide:
             ),
             "face_landmarks": pl.DataFrame(
                 {"face_id": ids[:2], "yaw": [1.0, 2.0], "pitch": [0.0, 0.0]}
+            ),
+            "face_buckets": pl.DataFrame(
+                {"face_id": ids[:2], "yaw": self.ahead, "pitch": self.ahead},
+                schema_overrides={"yaw": pl.Float32, "pitch": pl.Float32},
             ),
             "riders": pl.DataFrame({"track_id": [2, 7], "person_id": [None, 0]}),
         }[asset]
@@ -297,6 +308,24 @@ def test_reruns_own_reader_finds_video_boxes_curves_and_moments(tmp_path: Path) 
     (chosen,) = rows["/chosen"]
     assert chosen["ride_time"].to_pylist()[0].total_seconds() == pytest.approx(0.3)
     assert chosen["TextLog:text"].to_pylist() == [["ada-sol_001: anchor of Ada Sol, place 1"]]
+
+
+def test_a_recording_of_a_known_camera_has_both_angles(tmp_path: Path) -> None:
+    shown = [replace(picture(1), face_id="000001-0")]
+    curves = {}
+    for name, ride in (("known", OneRide(-11.0, -10.0)), ("unknown", OneRide())):
+        (tmp_path / name).mkdir()
+        LAYOUTS["rerun"].write(tmp_path / name, Dataset([ADA], shown, rides=ride))
+        place = tmp_path / name / f"recordings/{RIDE.source_id}.rrd"
+        for chunk in RrdReader(place).stream().to_chunks():
+            if "/yaw" in chunk.entity_path and not chunk.is_static:
+                values = chunk.to_record_batch()["Scalars:scalars"].to_pylist()
+                curves[name, chunk.entity_path] = [value for (value,) in values]
+    assert curves == {
+        ("known", "/curves/yaw/track_7"): [-11.0, -10.0],
+        ("known", "/curves/yaw_camera/track_7"): [1.0, 2.0],
+        ("unknown", "/curves/yaw/track_7"): [1.0, 2.0],
+    }
 
 
 def test_recordings_need_rerun_and_a_ride(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

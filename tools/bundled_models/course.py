@@ -119,6 +119,7 @@ class Course:
     sun: Series  # radians
     blur: NDArray[np.int64]  # px of motion blur over the whole picture; 0: none
     blur_down: bool  # whether that blur is vertical
+    flash: NDArray[np.bool_]  # the lamp of the ride's photograph burns
     occluder: NDArray[np.bool_]
     cut: NDArray[np.bool_]  # first frames after a cut
     framing: tuple[Framing, ...]  # per frame
@@ -174,6 +175,7 @@ _SPEED: dict[str, float] = {
     "brake": 5,
     "end": 2,
 }
+_FLASH = ("drop", 0.5, 0.3, 5.0)  # where in which segment, for how many s, times the light
 _VIEW = {"lift": -130, "drop": 190, "straight": 30}
 _RISE = {"lift": -0.010, "drop": 0.024, "straight": 0.002}
 
@@ -202,7 +204,10 @@ def course_of(plan: RidePlan) -> Course:
             ]
         return [*keys, (1.0, table.get("end", 0.0))]
 
-    speed = through(frames, course_keys(_SPEED)) * pace / plan.pace
+    keys = course_keys(_SPEED)
+    if plan.mount:
+        keys = _until_it_stands(keys, segments)
+    speed = through(frames, keys) * pace / plan.pace
     speed[[k == "board" for k in kind]] = 0
     tremble = 0.35 + speed / pace / 9
     shake = np.stack(
@@ -219,6 +224,7 @@ def course_of(plan: RidePlan) -> Course:
         (plateaus(frames, [(a, b, 1.0)], 0.05) * sign for a, b, sign in turning), np.zeros(frames)
     )
     blur, down = _blur(fixed, plan, segments)
+    flash = _flash(plan, segments)
     framing = _framing(fixed, plan, segments)
     cut = np.zeros(frames, bool)
     cut[1:] |= [a == "board" != b for a, b in pairwise(kind)]
@@ -227,15 +233,35 @@ def course_of(plan: RidePlan) -> Course:
     bar = (straight.start * 0.6 + straight.end * 0.4, straight.end)
     return Course(
         segments=segments, kind=kind, local=local,
-        exposure=_exposure(rng, fixed, plan, kind, local),
+        exposure=_exposure(rng, fixed, plan, kind, local) * np.where(flash, _FLASH[3], 1.0),
         travelled=np.cumsum(speed) + fixed.uniform(0, 4000), speed=speed, shake=shake,
         bank=bank * 7 + drift(rng, frames, plan.fps, 0.6) * (speed > 0),
         view=through(frames, course_keys({k: float(v) for k, v in _VIEW.items()})),
         rise=through(frames, course_keys(_RISE)), bend=bank * 0.035 + drift(rng, frames, plan.fps, 0.003),
-        sun=drift(rng, frames, plan.fps * 2, 1.1), blur=blur, blur_down=down,
+        sun=drift(rng, frames, plan.fps * 2, 1.1), blur=blur, blur_down=down, flash=flash,
         occluder=(share >= bar[0]) & (share < bar[1]), cut=cut, framing=framing,
         weather=str(rng.choice(list(WEATHERS))),
     )  # fmt: skip
+
+
+def _until_it_stands(
+    keys: list[tuple[float, float]], segments: tuple[Segment, ...]
+) -> list[tuple[float, float]]:
+    """Of speeds: the train brakes from the first moment of `brake` on, and stands at its end."""
+    brake = next(s for s in segments if s.kind == "brake")
+    fast = [key for key in keys if key[0] < brake.start]
+    return [*fast, (brake.start, fast[-1][1]), (brake.end, 0.0), (1.0, 0.0)]
+
+
+def _flash(plan: RidePlan, segments: tuple[Segment, ...]) -> NDArray[np.bool_]:
+    """Where a camera's ride is photographed, which takes as long in a slow train as in a fast one."""
+    flash = np.zeros(plan.frames, bool)
+    if plan.mount:
+        kind, where, seconds, _ = _FLASH
+        segment = next(s for s in segments if s.kind == kind)
+        first = round((segment.start + where * (segment.end - segment.start)) * plan.frames)
+        flash[first : first + max(1, round(seconds * plan.fps))] = True
+    return flash
 
 
 def _blur(

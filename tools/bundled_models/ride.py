@@ -49,11 +49,11 @@ def frames_of(kit: FaceKit, stage: Stage) -> Iterator[tuple[NDArray[np.uint8], d
         canvas, faces = composer.frame(frame)
         dark = course.exposure[frame] < 0.5
         picture = _camera(canvas, rng, int(course.blur[frame]), course.blur_down, dark, lens)
-        bgr = np.ascontiguousarray(picture[..., ::-1])
-        rows = [truth.face_row(kit, face, frame, bgr, mount) for face in faces]
         if mount:
             small = cv2.resize(picture, mount.size, interpolation=cv2.INTER_AREA)
             picture = np.asarray(small, np.uint8)
+        bgr = np.ascontiguousarray(picture[..., ::-1])
+        rows = [truth.face_row(kit, face, frame, bgr, mount) for face in faces]
         yield picture, truth.frame_row(stage, frame, rows)
 
 

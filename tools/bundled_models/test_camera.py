@@ -16,6 +16,7 @@ from tools.bundled_models.camera import change_of, document, mount_at, plan_came
 from tools.bundled_models.course import Mount, course_of
 from tools.bundled_models.test_renderer import ARRAYS, needs_arrays
 from tools.bundled_models.traits import traits_of
+from tools.bundled_models.truth import name_the_usable
 
 MOUNT = Mount(3, yaw=12, pitch=-8)
 
@@ -53,6 +54,42 @@ def test_every_ride_of_a_camera_has_one_route_and_another_pace() -> None:
     assert {plan.seats for plan in plans} == {(0, 1, 2), (0, 1, 3), (0, 1, 2, 3)}
 
 
+def test_a_train_brakes_until_it_stands_and_the_photograph_takes_as_long_in_every_ride() -> None:
+    plans = plan_camera(MOUNT, 3, [], 20.0, 10, 0.15)
+    for plan in plans:
+        course = course_of(plan)
+        kind, flash = np.array(course.kind), np.flatnonzero(course.flash)
+        braking = course.speed[kind == "brake"]
+        assert (np.diff(braking) < 0).all() and not course.speed[kind == "end"].any()
+        assert len(flash) == 3 and set(kind[flash]) == {"drop"}
+        assert (course.exposure[flash] > 3).all()
+    assert not course_of(replace(plans[0], mount=None)).flash.any()
+
+
+def test_a_moment_is_usable_where_a_face_in_it_is_sharp_whole_and_not_covered() -> None:
+    sharp = {
+        "person": "a",
+        "rider": True,
+        "occlusion": 0.1,
+        "sharpness": 90.0,
+        "box": [9, 9, 40, 50],
+    }
+    unlike = (
+        {},
+        {"occlusion": 0.9},
+        {"sharpness": 30.0},
+        {"box": [-20, 9, 40, 50]},
+        {"sharpness": 44},
+    )
+    frames = [
+        {"frame_idx": k, "faces": [sharp | other]} for k, other in enumerate(map(dict, unlike))
+    ]
+    assert name_the_usable(frames, 2, (64, 64)) == {"a": [True, False, False, False, False]}
+    assert [row["faces"][0]["usable"] for row in frames] == [True, False, False, False, False]
+    both = [{"frame_idx": k, "faces": frames[k]["faces"]} for k in (0, 1)]
+    assert name_the_usable(both, 4, (64, 64)) == {"a": [True]}
+
+
 @needs_arrays
 def test_staff_is_no_rider_and_the_same_plan_gives_the_same_bytes(tmp_path: Path) -> None:
     plan = replace(plan_camera(MOUNT, 2, [], 1.2, 5, 0.1)[1], seconds=1.4, wait_s=0.8, cut_s=(0, 0))
@@ -67,6 +104,7 @@ def test_staff_is_no_rider_and_the_same_plan_gives_the_same_bytes(tmp_path: Path
     assert truth["camera"]["yaw"] == 12 and truth["frames"][0]["phase"] == "boarding"
     faces = [face for frame in truth["frames"] for face in frame["faces"]]
     assert {face["seat"] for face in faces if face["rider"]} == set(plan.seats)
+    assert len(truth["usable"]) == len(plan.riders) and truth["moment_s"] == 0.5
     staff = [face for face in faces if face["role"] == "staff"]
     assert staff and not any(face["rider"] or face["row"] is not None for face in staff)
     begin = [face["pose"][1] for face in truth["frames"][0]["faces"] if face["rider"]]

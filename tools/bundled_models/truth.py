@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from identity_pipeline.core.faces.buckets import lighting_bin
 from identity_pipeline.core.faces.quality import measure_pixels
 from identity_pipeline.media.crops import align
-from identity_pipeline.settings.measurement import BucketSettings
+from identity_pipeline.settings.measurement import BucketSettings, QualitySettings
+from identity_pipeline.settings.recall import RecallSettings
 from tools.bundled_models import moments
 from tools.bundled_models.choreography import person_name
 from tools.bundled_models.course import Mount, RidePlan
 from tools.bundled_models.facekit import FaceKit
 from tools.bundled_models.pool import five_points
-from tools.bundled_models.stage import Face, Stage, pose_of
+from tools.bundled_models.stage import WIDTH, Face, Stage, pose_of
 from tools.bundled_models.traits import TWIN, ride_traits
 
 Row = dict[str, Any]
@@ -34,24 +35,26 @@ def rounded(values: Iterable[float], digits: int) -> list[float]:
     return [int(v) if v == int(v) else v for v in near]
 
 
-_PHASES = {"board": "boarding", "end": "boarding", "tunnel": "dark", "glare": "glare", "drop": "high_motion", "brake": "brake"}  # fmt: skip
-"""What the pipeline calls the segments; all others are `ride`."""
+_PHASES = {"board": "boarding", "end": "boarding", "tunnel": "dark", "glare": "glare", "flash": "flash", "drop": "high_motion", "brake": "brake"}  # fmt: skip
+"""What the pipeline calls the segments, and the flash in one; all others are `ride`."""
+MOMENT_S = RecallSettings().moment_s
 
 
 def face_row(
     kit: FaceKit, face: Face, frame: int, bgr: NDArray[np.uint8], mount: Mount | None = None
 ) -> Row:
-    """The truth of one face in a frame; `bgr` is the finished frame, as large as it was drawn."""
+    """The truth of one face in a frame; `bgr` is the finished frame, in whose pixels places are."""
     portrait, actor, offset = face.portrait, face.actor, np.array([face.x, face.y, 0.0])
+    shrunk = bgr.shape[1] / WIDTH
     weights = actor.weights(kit, frame)
     eye, mouth, smile = moments.attributes(kit, actor.person, weights)
-    marks = portrait.landmarks + offset
+    marks = (portrait.landmarks + offset) * shrunk
     pixels = measure_pixels(align(bgr, five_points(marks)))
     area = max(1, int(portrait.face.sum()))
     row = {
         "person": face.name,
         "rider": face.rider,
-        "box": rounded(portrait.box + np.tile(offset[:2], 2), 1),
+        "box": rounded((portrait.box + np.tile(offset[:2], 2)) * shrunk, 1),
         "pose": rounded(pose_of(actor, frame, mount), 1),
         "landmarks": [rounded(mark, 1) for mark in marks],
         "expression": rounded(weights, 2),
@@ -62,15 +65,10 @@ def face_row(
         "luma": round(pixels.luma_mean, 1),
         "clipped": round(pixels.clipped_share, 3),
     }
-    return row if mount is None else row | _of_camera(face, row, mount, bgr.shape[1])
-
-
-def _of_camera(face: Face, row: Row, mount: Mount, drawn: int) -> Row:
-    """What a library of one camera tells besides, and places in pixels of the smaller video."""
-    small = mount.size[0] / drawn
-    return {
-        "box": rounded((v * small for v in row["box"]), 1),
-        "landmarks": [rounded((v * small for v in mark), 1) for mark in row["landmarks"]],
+    if mount is None:
+        return row
+    return row | {
+        "sharpness": round(pixels.sharpness, 1),
         "role": face.role,
         "seat": face.seat,
         "row": None if face.seat is None else face.seat // 2,
@@ -80,7 +78,8 @@ def _of_camera(face: Face, row: Row, mount: Mount, drawn: int) -> Row:
 def frame_row(stage: Stage, frame: int, faces: list[Row]) -> Row:
     """The truth of a frame; its lighting follows when all frames are known."""
     course, plan = stage.course, stage.plan
-    phase = {"phase": _PHASES.get(course.kind[frame], "ride")} if plan.mount else {}
+    shown = "flash" if course.flash[frame] else course.kind[frame]
+    phase = {"phase": _PHASES.get(shown, "ride")} if plan.mount else {}
     return phase | {
         "frame_idx": frame - plan.filmed.start,
         "faces": faces,
@@ -114,9 +113,51 @@ def name_the_light(frames: list[Row], settings: BucketSettings | None = None) ->
         row["lighting"] = max(("dark", "overexposed", "normal"), key=labels.count)
 
 
+def name_the_usable(
+    frames: list[Row], fps: int, size: tuple[int, int], settings: QualitySettings | None = None
+) -> dict[str, list[bool]]:
+    """Give each face of a camera's ride its `usable`, and each rider that of each half second.
+
+    A face is usable where what was drawn meets the numbers of the loose gate: little of it covered
+    or outside of the picture, and sharp, also for this person. A moment is where a face in it is.
+    """
+    settings = settings or QualitySettings()
+    sharpness: dict[str, list[float]] = {}
+    for face in (face for row in frames for face in row["faces"]):
+        sharpness.setdefault(face["person"], []).append(face["sharpness"])
+    usual = {name: float(np.median(values)) for name, values in sharpness.items()}
+    moments_of: dict[str, list[bool]] = {}
+    last = int((len(frames) - 1) / fps / MOMENT_S)
+    for row in frames:
+        moment = int(row["frame_idx"] / fps / MOMENT_S)
+        for face in row["faces"]:
+            least = settings.loose_relative_sharpness * usual[face["person"]]
+            face["usable"] = bool(
+                face["occlusion"] <= settings.loose_occlusion
+                and face["sharpness"] >= max(settings.loose_sharpness, least)
+                and _outside(face["box"], size) <= settings.max_outside
+            )
+            if face["rider"]:
+                own = moments_of.setdefault(face["person"], [False] * (last + 1))
+                own[moment] |= face["usable"]
+    return moments_of
+
+
+def _outside(box: list[float], size: tuple[int, int]) -> float:
+    """Share of a box that is outside of the picture."""
+    x1, y1, x2, y2 = box
+    across = max(0.0, min(x2, size[0]) - max(x1, 0.0))
+    down = max(0.0, min(y2, size[1]) - max(y1, 0.0))
+    return 1 - across * down / max((x2 - x1) * (y2 - y1), 1e-6)
+
+
 def document(kit: FaceKit, plan: RidePlan, stage: Stage, frames: list[Row]) -> Row:
     """The whole truth file of a ride."""
     riders = set(plan.riders)
+    of_camera: Row = {}
+    if plan.mount:
+        usable = name_the_usable(frames, plan.fps, plan.mount.size)
+        of_camera = {"camera": asdict(plan.mount), "moment_s": MOMENT_S, "usable": usable}
     return {
         "rendered": True,
         "people": [person_name(seed) for seed in plan.riders],
@@ -128,6 +169,6 @@ def document(kit: FaceKit, plan: RidePlan, stage: Stage, frames: list[Row]) -> R
         "seed": plan.seed,
         "weather": stage.course.weather,
         "expression_names": list(kit.expression_names),
-        **({"camera": asdict(plan.mount)} if plan.mount else {}),
+        **of_camera,
         "frames": frames,
     }

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2, norm, rankdata
+from scipy.special import chdtrc, ndtr
 
 from identity_pipeline.core.camera.robust import qn_scale
 
@@ -66,7 +66,7 @@ def _of_all(last: int, rows: Floats) -> float:
     spread = last * (n - last) / (n * (n - 1)) * (scores.T @ scores)
     figures = np.linalg.matrix_rank(spread, hermitian=True)
     told = np.linalg.pinv(spread, hermitian=True)
-    return float(chi2.sf(sums @ told @ sums, figures)) if figures else 1.0
+    return float(chdtrc(figures, max(sums @ told @ sums, 0.0))) if figures else 1.0
 
 
 def strongest(last: int, rows: Floats) -> int:
@@ -81,14 +81,20 @@ def _scores(rows: Floats) -> Floats:
     scores = np.zeros_like(rows)
     for k in range(rows.shape[1]):
         known = ~np.isnan(rows[:, k])
-        scores[known, k] = rankdata(rows[known, k]) - (known.sum() + 1) / 2
+        scores[known, k] = _ranks(rows[known, k]) - (known.sum() + 1) / 2
     return scores
+
+
+def _ranks(values: Floats) -> Floats:
+    from scipy.stats import rankdata  # half a second, which no other command should wait
+
+    return rankdata(values)
 
 
 def _counted(values: Floats, last: int) -> float | None:
     """The same of one figure, to either side, by counting orders; None where values are alike."""
     known, k = values[~np.isnan(values)], int((~np.isnan(values[-last:])).sum())
-    ranks = rankdata(known)
+    ranks = _ranks(known)
     if not 0 < k < len(known) or len(np.unique(ranks)) < len(ranks):
         return None
     m = len(known) - k
@@ -187,5 +193,5 @@ def alike(rows: Floats, by_chance: float, least: float = 0.0) -> bool:
     together = (scores[:-1] * scores[1:]).sum(axis=0)
     known = (~np.isnan(rows)).sum(axis=0)
     correlation = np.where(spread > 0, together / np.where(spread > 0, spread, 1.0), 0.0)
-    chance = norm.sf(correlation * np.sqrt(known)) * rows.shape[1]
+    chance = ndtr(-correlation * np.sqrt(known)) * rows.shape[1]
     return bool(((chance < by_chance) & (correlation >= least)).any())

@@ -6,7 +6,8 @@ What belongs here: which measure lets a caption say what. What does not: the wor
 A measure that is null, NaN or `unknown` says nothing: a face whose expression nobody could tell is
 not called neutral. What holds of most pictures is not said either: light that is normal, a face
 that is bare, eyes that are open. Left and right are those of the picture, which is how prompts are
-commonly meant; a picture must not be mirrored by a trainer then.
+commonly meant; a picture must not be mirrored by a trainer then. Heads are turned as they are in
+the picture, wherever its camera stood.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from identity_pipeline.core.faces.angles import ANGLES, before_lens
 from identity_pipeline.core.faces.gates import measured
 from identity_pipeline.settings import DatasetSettings
 
@@ -112,7 +114,7 @@ def _is_still(value: float | None) -> bool:
 
 def _pose(measures: Mapping[str, Any]) -> Iterator[str]:
     """Frontal in all of yaw and pitch, or every way in which the head is turned."""
-    yaw, pitch = measured(measures.get("yaw")), measured(measures.get("pitch"))
+    yaw, pitch = (measured(before_lens(measures, axis)) for axis in ANGLES)
     if yaw is not None and abs(yaw) >= FRONTAL:
         yield f"{'far' if abs(yaw) >= FAR else 'turned'}_{_side(yaw)}"
     if pitch is not None and abs(pitch) >= TILTED:
@@ -153,7 +155,7 @@ def _gaze(measures: Mapping[str, Any]) -> Iterator[str]:
     them. How high eyes look is not measured, so nobody is said to look at the camera.
     """
     aside, offset = measures.get("gaze_aside"), measured(measures.get("gaze_offset"))
-    yaw = measured(measures.get("yaw"))
+    yaw = measured(before_lens(measures, "yaw"))
     if aside is True and offset and yaw is not None and (abs(yaw) < FRONTAL or yaw * offset > 0):
         yield f"gaze_{_side(offset)}"
 

@@ -26,6 +26,7 @@ from identity_pipeline.core.faces.buckets import (
     axis_bins,
     bin_of,
     expression_bin,
+    label,
     occlusion_bin,
 )
 from identity_pipeline.settings import BucketSettings
@@ -59,8 +60,8 @@ def with_true_bins(faces: pl.DataFrame, settings: BucketSettings) -> pl.DataFram
     ).rows()  # fmt: skip
     bins = [
         (
-            _label(bin_of(y, settings.yaw_edges, yaw)),
-            _label(bin_of(p, settings.pitch_edges, pitch)),
+            label(bin_of(y, settings.yaw_edges, yaw)),
+            label(bin_of(p, settings.pitch_edges, pitch)),
             expression_bin(eye, mouth, smile, settings),
             occlusion_bin(hidden, settings),
         )
@@ -70,10 +71,6 @@ def with_true_bins(faces: pl.DataFrame, settings: BucketSettings) -> pl.DataFram
     table = pl.DataFrame(bins, schema=dict.fromkeys(names, pl.String), orient="row")
     light = pl.col("true_lighting").fill_null(UNKNOWN).alias("true_lighting_bin")
     return faces.hstack(table).with_columns(light)
-
-
-def _label(found: object) -> str:
-    return found if isinstance(found, str) else found.label  # type: ignore[attr-defined]
 
 
 def pose_figures(faces: pl.DataFrame, scope: str) -> list[Figure]:

@@ -25,7 +25,6 @@ FACE_COLUMNS = {
     ),
     "face_buckets": (
         "yaw_bin", "pitch_bin", "expression_bin", "occlusion_bin", "lighting_bin",
-        "yaw_key", "pitch_key",
     ),
     "face_embeddings": ("space", "because", "e_id"),
     "vision_embeddings": ("vision_space", "e_vis_face"),

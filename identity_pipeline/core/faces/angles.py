@@ -2,19 +2,25 @@
 
 Where the camera is known they are those of the head, in the person-and-camera frame
 (`core.camera.head_frame`), which `face_buckets` has; else, and of a face that is not in that frame,
-they are those that were measured. What is about the picture (expression, cover, likeness) takes the
-measured ones itself.
+they are those that were measured. What is about the picture (expression, cover, likeness, captions,
+what a consumer can take, truth) goes by the measured ones, which are those before the lens.
+
+Wherever both are told, `yaw` and `pitch` are what bins go by, `yaw_camera` and `pitch_camera` what
+was measured.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import polars as pl
 
 from identity_pipeline.tables import IN_FRAME
 
 ANGLES: Final = ("yaw", "pitch")
+MEASURED_ANGLES: Final = ("yaw_camera", "pitch_camera")
+"""The same as they were measured, where these are others."""
 
 
 def in_frame(landmarks: pl.DataFrame, buckets: pl.DataFrame) -> pl.DataFrame:
@@ -38,6 +44,17 @@ def in_frame(landmarks: pl.DataFrame, buckets: pl.DataFrame) -> pl.DataFrame:
         )
         .drop(f"{a}_framed" for a in ANGLES)
     )
+
+
+def before_lens(measures: Mapping[str, Any], axis: str) -> Any:
+    """The angle of a head before the lens: how far it is turned in the picture.
+
+    Args:
+        measures: columns of the table `candidates` by name.
+        axis: `yaw`, `pitch` or `roll`, which is the same in both frames.
+    """
+    angle = measures.get(f"{axis}_camera")
+    return measures.get(axis) if angle is None else angle
 
 
 def without_frame(buckets: pl.DataFrame) -> pl.DataFrame:

@@ -74,6 +74,11 @@ def bin_of(value: float | None, edges: Sequence[float], bins: Sequence[Bin]) -> 
     return bins[min(index, len(bins) - 1)]
 
 
+def label(bin_: Bin | str) -> str:
+    """The word of a bin, as the tables have it."""
+    return bin_ if isinstance(bin_, str) else bin_.label
+
+
 def expression_bin(
     eye_open: float | None, mouth_open: float | None, smile: float | None, settings: BucketSettings
 ) -> str:
@@ -180,22 +185,18 @@ def assign_buckets(
                 "face_id": face["face_id"],
                 "frame_idx": face["frame_idx"],
                 "person_id": face["person_id"],
-                "yaw_bin": _label(yaw),
-                "pitch_bin": _label(pitch),
+                "yaw_bin": label(yaw),
+                "pitch_bin": label(pitch),
                 "expression_bin": expression,
                 "occlusion_bin": shown["occlusion"],
                 "lighting_bin": shown["lighting"],
                 "yaw_key": None if isinstance(yaw, str) else yaw.key,
                 "pitch_key": None if isinstance(pitch, str) else pitch.key,
                 "bucket_key": bucket_key(yaw, pitch, expression),
-                "measured_bins": [f"{axis}:{_label(measured[axis])}" for axis in said] or None,
+                "measured_bins": [f"{axis}:{label(measured[axis])}" for axis in said] or None,
             }
         )
     return pl.DataFrame(rows, schema=TABLES["face_buckets"])
-
-
-def _label(bin_: Bin | str) -> str:
-    return bin_ if isinstance(bin_, str) else bin_.label
 
 
 def _said(

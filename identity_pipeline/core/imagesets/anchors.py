@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
 from identity_pipeline.core.imagesets.decided import in_human_order
@@ -167,6 +166,8 @@ class _Apart:
         self, rows: NDArray[np.intp], scores: NDArray[np.float64], wanted: int, most: int
     ) -> list[int]:
         """The integer programme: one unknown for each row, and which share of the wanted is had."""
+        from scipy.optimize import Bounds, LinearConstraint, milp  # a third of a second
+
         count = len(rows)
         if not count or most < 1:
             return []

@@ -226,9 +226,11 @@ def describe_stability(table: pl.DataFrame) -> dict[str, Any]:
 
 
 def describe_buckets(table: pl.DataFrame) -> dict[str, Any]:
-    """How many faces fell into each bin."""
+    """How many faces fell into each bin, and of how many that is from straight ahead of a rider."""
     names = ("yaw_bin", "pitch_bin", "expression_bin", "occlusion_bin", "lighting_bin")
     counts: dict[str, Any] = {"buckets_seen": table["bucket_key"].drop_nulls().n_unique()}
+    framed = table["yaw"].count()
+    counts |= {"posed_from_straight_ahead": framed} if framed else {}
     for name in names:
         counts |= _counts(table[name], name.removesuffix("_bin"))
     return counts

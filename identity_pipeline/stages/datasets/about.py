@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from identity_pipeline.core.faces.angles import ANGLES
 from identity_pipeline.core.privacy.consent import NOT_TRACKED_SENTENCE
 from identity_pipeline.media.crops import decode_image, encode_jpeg
 from identity_pipeline.media.dataset_page import (
@@ -32,6 +33,7 @@ from identity_pipeline.media.sheets import (
     encode_jpeg_below,
     thumbnail,
 )
+from identity_pipeline.stages.datasets.facing import degrees
 from identity_pipeline.stages.datasets.manifest import NotWritten
 from identity_pipeline.stages.datasets.pictures import Layout, Person, Picture, Source
 from identity_pipeline.stages.datasets.sources import Material
@@ -191,7 +193,8 @@ def _seen(picture: Picture) -> list[str]:
     forms = {"expression_bin": "{}", "lighting_bin": "{} light"}
     words = [form.format(told[name]) for name, form in forms.items() if told.get(name)]
     words += [picture.variant] if picture.variant else []
-    pose = [f"{a} {round(told[a])}°" for a in ("yaw", "pitch") if told.get(a) is not None]
+    angles = {axis: degrees(picture, axis) for axis in ANGLES}
+    pose = [f"{axis} {round(angle)}°" for axis, angle in angles.items() if angle is not None]
     return [*(word.replace("_", " ") for word in words), *pose]
 
 

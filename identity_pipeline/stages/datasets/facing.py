@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from identity_pipeline.core.datasets.captions import FRONTAL
+from identity_pipeline.core.faces.angles import before_lens
 from identity_pipeline.core.faces.gates import measured
 from identity_pipeline.stages.datasets.pictures import Picture
 
@@ -18,8 +19,8 @@ so that it is never put first."""
 
 
 def degrees(picture: Picture, angle: str) -> float | None:
-    """Yaw, pitch or roll of the head, null where it was not measured."""
-    return measured(picture.measured.get(angle))
+    """Yaw, pitch or roll of the head before the lens, null where it was not measured."""
+    return measured(before_lens(picture.measured, angle))
 
 
 def off_frontal(picture: Picture) -> float:

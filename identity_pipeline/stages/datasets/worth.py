@@ -31,6 +31,7 @@ from identity_pipeline.models.licences import licence_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.datasets.cutting import Cutter
+from identity_pipeline.stages.datasets.facing import degrees
 from identity_pipeline.stages.datasets.layouts import LAYOUTS
 from identity_pipeline.stages.datasets.pictures import Picture
 from identity_pipeline.stages.datasets.sources import DatasetError, material_of, people_of
@@ -183,8 +184,8 @@ def worth_of_pictures(
     shown = Shown(
         np.stack(vectors) if vectors else np.zeros((0, judge.space.dimension), np.float32),
         [picture.source.source_id for picture in pictures],
-        _measured(pictures, "yaw"),
-        _measured(pictures, "pitch"),
+        _angles(pictures, "yaw"),
+        _angles(pictures, "pitch"),
     )
     name = pictures[0].person.name if pictures else ""
     trials: dict[Trial, Worth] = {trial: worth_of(shown, trial) for trial in TRIALS}
@@ -192,8 +193,9 @@ def worth_of_pictures(
     return Judged(name, pictures, trials, judge.space.key, licence, selecting.space.key)
 
 
-def _measured(pictures: Sequence[Picture], name: str) -> np.ndarray:
-    values = [picture.measured.get(name) for picture in pictures]
+def _angles(pictures: Sequence[Picture], axis: str) -> np.ndarray:
+    """Before the lens, where pictures of all cameras can be compared."""
+    values = [degrees(picture, axis) for picture in pictures]
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 

@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from identity_pipeline import __version__
+from identity_pipeline.core.evaluation.before_lens import binned_before_lens
 from identity_pipeline.core.evaluation.evidence import FACE_COLUMNS, VideoTables, gather
 from identity_pipeline.core.evaluation.labelled import labelled_result
 from identity_pipeline.core.evaluation.labels import LabelledClip
@@ -254,12 +257,26 @@ def _origins(material: Material) -> set[str]:
 
 def _section(material: Material, origin: str, settings: Settings) -> Section:
     """Everything of the clips of one origin: by truths with numbers, and by labels."""
-    videos = [video for video in material.videos if video.truth.origin == origin]
-    clips = [clip for clip in material.labelled if clip.origin == origin]
+    videos = [
+        replace(video, tables=_before_lens(video.tables, settings))
+        for video in material.videos
+        if video.truth.origin == origin
+    ]
+    clips = [
+        replace(clip, tables=_before_lens(clip.tables, settings))
+        for clip in material.labelled
+        if clip.origin == origin
+    ]
     labelled = labelled_result(origin, clips, settings.buckets) if clips else None
     if labelled is not None and not videos:
         return section_of_labels(origin, labelled)
     return section_of(gather(origin, videos), settings.buckets, labelled)
+
+
+def _before_lens(tables: Mapping[str, pl.DataFrame], settings: Settings) -> dict[str, pl.DataFrame]:
+    """The tables of a video with bins in the frame in which truth is told."""
+    buckets, landmarks = tables["face_buckets"], tables["face_landmarks"]
+    return {**tables, "face_buckets": binned_before_lens(buckets, landmarks, settings.buckets)}
 
 
 def _check(previous: Mapping[str, Any]) -> None:

@@ -117,7 +117,7 @@ def write_dataset(
             _write(folder, image.file, image.data)
             _write(folder, sidecar_file(image.file), atomic.json_bytes(meta))
         if metas:  # `datasets` takes an empty file for a damaged one
-            _write(folder, "metadata.jsonl", metadata_lines(metas))
+            _write(folder, "metadata.jsonl", metadata_lines(metas, provenance.camera is not None))
         files = manifest_rows(folder, images, left_out)
         chosen, tables = tables.sets, _as_exported(tables, files, settings)
         lacking = {face.person_id for image in left_out for face in image.faces}

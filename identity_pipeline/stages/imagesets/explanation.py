@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from identity_pipeline.core.faces.angles import ANGLES, MEASURED_ANGLES
 from identity_pipeline.core.imagesets.evidence import (
     Comparison,
     Evidence,
@@ -46,7 +47,8 @@ class Explained:
 
     Attributes:
         ledger: its row of `frame_ledger`.
-        measured: `quality_score`, `score`, `yaw`, `pitch`, `stable_score`.
+        measured: `quality_score`, `score`, `yaw`, `pitch`, `stable_score`; `yaw_camera` and
+            `pitch_camera` where the camera is known.
         evidence: what else was measured; of a face that is no rider's, nothing.
         moment: beside the others of its moment.
         bucket: beside the other candidates of its pose and expression.
@@ -81,7 +83,13 @@ def _contest_json(contest: Contest) -> dict[str, Any]:
     return {**contest.peers._asdict(), "score": score, "state": state, "reason": reason}
 
 
-MEASURES = ("quality_score", "score", "yaw", "pitch", "stable_score")
+def _measures(row: dict[str, Any]) -> dict[str, float | None]:
+    """`MEASURES`, and the angles before the lens where those of the head are others."""
+    other = {name: row[name] for name in MEASURED_ANGLES if row.get(name) is not None}
+    return {name: row.get(name) for name in MEASURES} | other
+
+
+MEASURES = ("quality_score", "score", *ANGLES, "stable_score")
 
 
 def explained(
@@ -144,7 +152,7 @@ class _Video:
         anchors = peers_as_anchor(face_id, self.candidates, self.settings)
         return Explained(
             ledger,
-            {name: row.get(name) for name in MEASURES},
+            _measures(row),
             own,
             self._contest(own, moment),
             self._contest(own, bucket),

@@ -110,9 +110,11 @@ LINE: Final = (
     *("short_side_px", "below_min_side", "sha256"),
 )
 """What `metadata.jsonl` says of an image; null of a pair where each rider has a value."""
+FRAMED: Final = ("yaw_camera_deg", "pitch_camera_deg", "camera_version")
+"""What metadata says besides where the camera is known."""
 
 
-def metadata_lines(metas: Sequence[Mapping[str, Any]]) -> bytes:
+def metadata_lines(metas: Sequence[Mapping[str, Any]], camera_known: bool) -> bytes:
     """`metadata.jsonl`: a line an image, flat and of the same fields for all, as tables are.
 
     `file_name` is what Hugging Face `datasets` (`imagefolder`) wants there. It is relative to the
@@ -120,12 +122,14 @@ def metadata_lines(metas: Sequence[Mapping[str, Any]]) -> bytes:
 
     Args:
         metas: from `meta_of`.
+        camera_known: whether angles before the lens are told besides.
     """
+    names = (*LINE, *FRAMED) if camera_known else LINE
     lines = (
         {
             "file_name": meta["file"],
             "metadata": sidecar_file(meta["file"]),
-            **{name: meta.get(name) for name in LINE},
+            **{name: meta.get(name) for name in names},
         }
         for meta in metas
     )
@@ -179,11 +183,8 @@ def _measured_angles(face: ExportedFace, provenance: Provenance) -> dict[str, An
         return {}
     framed = face.yaw_camera is not None or face.pitch_camera is not None
     yaw, pitch = (face.yaw_camera, face.pitch_camera) if framed else (face.yaw, face.pitch)
-    return {
-        "yaw_camera_deg": _rounded(yaw),
-        "pitch_camera_deg": _rounded(pitch),
-        "camera_version": str(provenance.camera.edition),
-    }
+    told = (_rounded(yaw), _rounded(pitch), str(provenance.camera.edition))
+    return dict(zip(FRAMED, told, strict=True))
 
 
 def _pair_meta(metas: list[dict[str, Any]], image: Exported) -> dict[str, Any]:

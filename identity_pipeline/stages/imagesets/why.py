@@ -5,8 +5,9 @@ What belongs here: lines for people. What does not: gathering what they say (`ex
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from identity_pipeline.core.faces.angles import ANGLES
 from identity_pipeline.core.imagesets.evidence import Comparison
 from identity_pipeline.media import wording
 from identity_pipeline.stages.imagesets.explanation import Contest, Explained
@@ -20,13 +21,19 @@ def measured_words(face: Explained) -> Iterator[str]:
     yield f"light {wording.light(evidence)}"
     if face.ledger["person_id"] is None:
         return
-    yield f"yaw {wording.measured(told['yaw'], 0)}"
-    yield f"pitch {wording.measured(told['pitch'], 0)}"
+    yield from (_angle_words(told, axis) for axis in ANGLES)
     yield f"eyes {wording.eyes(evidence)}"
     yield f"mouth {wording.mouth(evidence)}"
     yield f"smile {wording.measured(evidence.smile)}"
     yield f"covered {wording.cover(evidence)}"
     yield f"stable {wording.measured(told['stable_score'])}"
+
+
+def _angle_words(told: Mapping[str, float | None], axis: str) -> str:
+    """`yaw -2 (11 before the lens)`: of the head, and as it was measured where that is another."""
+    measured = told.get(f"{axis}_camera")
+    beside = "" if measured is None else f" ({wording.measured(measured, 0)} before the lens)"
+    return f"{axis} {wording.measured(told[axis], 0)}{beside}"
 
 
 def score_words(face: Explained) -> Iterator[str]:

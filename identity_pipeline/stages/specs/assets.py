@@ -7,7 +7,7 @@ What belongs here: entries, and the lists that follow from them. What does not: 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Final
 
@@ -634,7 +634,8 @@ def direct_inputs(key: str) -> tuple[str, ...]:
     return tuple(name for name in inputs if name not in behind)
 
 
-def made_of(key: str) -> set[str]:
+@cache
+def made_of(key: str) -> frozenset[str]:
     """All that an asset is made of, directly or not."""
     inputs = SPECS[key].behind
-    return {*inputs, *(name for one in inputs for name in made_of(one))}
+    return frozenset(inputs).union(*map(made_of, inputs))

@@ -21,7 +21,7 @@ from identity_pipeline.storage.files import atomic
 
 CATEGORY: Final = {"id": 1, "name": "face", "supercategory": "person"}
 MEASURED: Final = (
-    *("yaw", "pitch", "roll", "quality_score", "occlusion"),
+    *("yaw", "pitch", "roll", "yaw_camera", "pitch_camera", "quality_score", "occlusion"),
     *("eyes", "mouth_open", "smile", "expression_bin", "occlusion_bin", "lighting_bin"),
 )
 """Columns of `candidates` that become attributes where they were measured."""
@@ -59,7 +59,7 @@ class Coco:
 In CVAT make a task of `images/train`, with the label `face` and the text attributes `person` and
 `person_id`, and upload `annotations/instances_train.json` as COCO 1.0. The category is `face`; who
 it is stands in the attribute `person`. `face_key_points` are the detector's eyes, nose and corners
-of the mouth (x, y each); COCO's own `keypoints` are left out, since nobody measured which of them
+of the mouth (x, y each). COCO's own `keypoints` are left out, since nobody measured which of them
 are hidden. Validation is of other rides than training; its file is there where there are such.
 """
 

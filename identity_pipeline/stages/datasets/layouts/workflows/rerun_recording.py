@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
+from identity_pipeline.core.faces.angles import ANGLES, MEASURED_ANGLES, in_frame
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.stages.datasets.pictures import Dataset, Limits, Picture, Rides, Source
 
@@ -33,8 +34,10 @@ CURVES: Final = {
     "stability": "stable_score",
     "yaw": "yaw",
     "pitch": "pitch",
+    "yaw_camera": "yaw_camera",
+    "pitch_camera": "pitch_camera",
 }
-"""Plot by the column that it shows."""
+"""Plot by the column that it shows; the last two are not there where the camera is not known."""
 
 
 class MissingExtraError(IdentityPipelineError, ImportError):
@@ -118,7 +121,7 @@ class Ride:
         video: its file.
         times: table with `frame_idx` and `timestamp_ms` of every frame that was looked at.
         faces: one row a face that was found: `frame_idx`, `timestamp_ms`, `track_id`, the box, and
-            the columns of `CURVES`.
+            the columns of `CURVES` that there are.
         riders: rider by track; null of a track that is none.
     """
 
@@ -141,10 +144,15 @@ class Ride:
             ("face_tracks", ("track_id",)),
             ("face_quality", ("quality_score",)),
             ("identity_stability", ("stable_score",)),
-            ("face_landmarks", ("yaw", "pitch")),
         ):
             more = rides.table(source.source_id, table).select("face_id", *columns)
             faces = faces.join(more, on="face_id", how="left")
+        landmarks, buckets = (
+            rides.table(source.source_id, name) for name in ("face_landmarks", "face_buckets")
+        )
+        posed = in_frame(landmarks.select("face_id", *ANGLES), buckets)
+        one_frame = [a for a in MEASURED_ANGLES if posed[a].null_count() == posed.height]
+        faces = faces.join(posed.drop(one_frame), on="face_id", how="left")
         times = rides.table(source.source_id, "frames").select("frame_idx", "timestamp_ms")
         riders = rides.table(source.source_id, "riders").select("track_id", "person_id")
         return cls(
@@ -154,6 +162,11 @@ class Ride:
             faces.sort("timestamp_ms"),
             dict(riders.iter_rows()),
         )
+
+    @property
+    def plots(self) -> list[str]:
+        """The plots of `CURVES` that it has."""
+        return [plot for plot, column in CURVES.items() if column in self.faces.columns]
 
     def name_of(self, track: int, people: Mapping[int, str]) -> str:
         """What a track is called: the person's name, else rider or bystander."""
@@ -185,7 +198,7 @@ def record(target: Path, ride: Ride, shown: Sequence[Picture]) -> None:
     into = rr.RecordingStream(
         APPLICATION, recording_id=ride.source.source_id, send_properties=False
     )
-    into.save(target, default_blueprint=_first_view())
+    into.save(target, default_blueprint=_first_view(ride))
     into.send_recording_name(ride.source.source_id)
     _video(into, ride)
     people = ride.named(shown)
@@ -274,8 +287,8 @@ def _track(
         ).partition(lengths.fill_null(0).to_list()),
     )
     if curves:
-        for plot, column in CURVES.items():
-            _curve(into, f"curves/{plot}/track_{track}", faces, column, name, colour)
+        for plot in ride.plots:
+            _curve(into, f"curves/{plot}/track_{track}", faces, CURVES[plot], name, colour)
 
 
 def _curve(
@@ -327,11 +340,11 @@ def _in_time(shown: Sequence[Picture]) -> list[tuple[float, Picture]]:
     return sorted(timed, key=lambda pair: pair[0])
 
 
-def _first_view() -> Any:
-    """How the recording is shown when it is opened."""
+def _first_view(ride: Ride) -> Any:
+    """How a recording is shown when it is opened."""
     import rerun.blueprint as rrb
 
-    plots = [rrb.TimeSeriesView(origin=f"curves/{plot}", name=plot) for plot in CURVES]
+    plots = [rrb.TimeSeriesView(origin=f"curves/{plot}", name=plot) for plot in ride.plots]
     return rrb.Blueprint(
         rrb.Horizontal(
             rrb.Vertical(
