@@ -14,7 +14,7 @@ from identity_pipeline.cli.main import cli
 from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.desk.pictures import RiderShown, RideShown, SetShown, Shown
 from identity_pipeline.stages.desk.ride_camera import ride_camera
-from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras, folder_of
+from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras, folder_of
 from identity_pipeline.storage.cameras.editions import EditionName
 from identity_pipeline.storage.cameras.pins import Pin, Pins
 from identity_pipeline.storage.layout import Layout
@@ -41,7 +41,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "ride_track": pl.DataFrame(track, schema=TABLES["ride_track"]),
         "ride_stretches": pl.DataFrame(spans, schema=TABLES["ride_stretches"], orient="row"),
     }
-    Cameras(layout).write_ride_model("cam1", EditionName(1, 20, 20), tables, {})
+    Cameras(layout).write_model("cam1", EditionName(1, 20, 20), tables, {}, RIDE)
     return root
 
 

@@ -15,7 +15,7 @@ import polars as pl
 from identity_pipeline.core.camera.versions import known_words
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import CameraSettings
-from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras, folder_of
+from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras, folder_of
 from identity_pipeline.storage.cameras.editions import Edition
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
@@ -165,7 +165,7 @@ def _account(cameras: Cameras, record: CameraRecord, settings: CameraSettings) -
     model, tables, damage = None, dict[str, pl.DataFrame](), None
     try:
         if name is not None:
-            model = cameras.model(camera, str(name))
+            model = cameras.edition(camera, name)
         if model is not None:
             tables = {table: model.table(table) for table in TABLES_SHOWN}
     except DamagedFileError as error:
@@ -188,8 +188,7 @@ def _account(cameras: Cameras, record: CameraRecord, settings: CameraSettings) -
 def _ride_of(cameras: Cameras, camera: str | None) -> tuple[dict[str, pl.DataFrame], str | None]:
     """The newest model of a camera's ride, and why it cannot be read."""
     try:
-        name = str(max(cameras.ride_editions(camera), default=""))
-        model = cameras.ride_model(camera, name) if name else None
+        model = cameras.model(camera, RIDE)
         return {t: model.table(t) for t in RIDE_SHOWN} if model else {}, None
     except DamagedFileError as error:
         return {}, str(error)

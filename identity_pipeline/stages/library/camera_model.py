@@ -1,18 +1,16 @@
 """Models of cameras: pose zero, seats, reach and usual values of each version, as editions.
 
-An edition is made of the first videos of a version: when there are twenty, then forty, and so on,
-so it is the same whenever it is made, and rarely another one. One that is there is never made anew
-but where it is damaged; settings that changed take effect with the next.
-
-What belongs here: which editions are wanted, and making them from the tables of their videos. What
-does not: versions (`stages.library.camera_watch`), and which video keeps which edition.
+What belongs here: which editions are wanted, and their tables, made of those of their videos. What
+does not: writing them (`stages.library.camera_editions`), versions (`stages.library.camera_watch`),
+and which video keeps which edition.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import polars as pl
 
@@ -32,11 +30,16 @@ from identity_pipeline.core.camera.versions import (
 )
 from identity_pipeline.core.faces.buckets import assign_buckets
 from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.library.camera_editions import (
+    Content,
+    make_editions,
+    of_each_camera,
+)
 from identity_pipeline.stages.library.camera_sightings import Sightings
 from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.ride_template import not_of_the_ride
 from identity_pipeline.stages.stores import LibraryStores
-from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
+from identity_pipeline.storage.cameras.cameras import CAMERA, CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import EditionName
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
@@ -96,9 +99,11 @@ def make_models(store: TableStore, settings: Settings) -> list[Known]:
         store: the tables.
         settings: in force.
     """
-    cameras = Cameras(store.layout)
-    damaged = [Known(None, damage=str(error)) for error in cameras.damaged().values()]
-    return [*damaged, *(make_model(store, settings, camera) for camera in cameras.names())]
+    return of_each_camera(
+        Cameras(store.layout),
+        partial(make_model, store, settings),
+        lambda why: Known(None, damage=why),
+    )
 
 
 def make_model(store: TableStore, settings: Settings, camera: str | None) -> Known:
@@ -115,68 +120,59 @@ def make_model(store: TableStore, settings: Settings, camera: str | None) -> Kno
     cameras = Cameras(store.layout)
     record = cameras.record(camera) or CameraRecord(camera)
     copies = copies_in_force(LibraryStores.of(store)).of
-    maker = _Maker(cameras, Sightings(store, settings, camera), record, copies)
-    for which in range(len(record.versions)):
-        maker.make(which)
-    return maker.known()
+    model = _Model(cameras, Sightings(store, settings, camera), record, copies)
+    return model.known(make_editions(cameras, record, model))
 
 
 @dataclass
-class _Maker:
-    """Makes the models of one camera, by its record as it was when it began."""
+class _Model:
+    """The model of one camera, by its record as it was when it began."""
 
     cameras: Cameras
     sightings: Sightings
     record: CameraRecord
     copies: Collection[str]
-    made: list[EditionName] = field(default_factory=list)
     _members: dict[str, _Member] = field(default_factory=dict)
     _left_out: dict[int, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def of(self) -> str:
+        return CAMERA
 
     @property
     def settings(self) -> Settings:
         return self.sightings.settings
 
-    def make(self, which: int) -> None:
-        """The editions of a version that are damaged, and the newest that it can have.
-
-        Args:
-            which: its place among the versions.
-        """
-        number = self.record.versions[which].number
-        there = [n for n in self.cameras.editions(self.record.camera) if n.version == number]
-        wanted = [name for name in there if self._is_damaged(name)]
-        newest = self._newest(which, there[-1] if there else None)
-        for name in [*wanted, *([newest] if newest else [])]:
-            self._write(which, name)
-
-    def known(self) -> Known:
+    def known(self, made: Sequence[EditionName]) -> Known:
         """What is known of the camera now."""
         camera, settings = self.record.camera, self.settings.camera
         last = len(self.record.versions) - 1
         in_force = self.cameras.in_force(camera)
+        damage = self.cameras.damage(camera, in_force) if in_force else None
         left_out = self._left_out[last] if last in self._left_out else self._noted(in_force)
         there = [v for v in self.record.standing_still(last) if v not in left_out]
         words = known_words(in_force.videos if in_force else 0, len(there), settings)
         number = self.record.versions[last].number
-        return Known(camera, number, words, tuple(self.made), left_out)
+        return Known(camera, number, words, tuple(made), left_out, damage)
 
     def _noted(self, name: EditionName | None) -> dict[str, str]:
         """Who was left out when an edition was made, and why."""
-        found = self.cameras.model(self.record.camera, str(name)) if name else None
-        if found is None:
+        if name is None or self.cameras.damage(self.record.camera, name):
             return {}
-        members = found.table("camera_members").drop_nulls("left_out")
-        return dict(members.select("video_id", "left_out").iter_rows())
+        members = self.cameras.edition(self.record.camera, name).table("camera_members")
+        return dict(members.drop_nulls("left_out").select("video_id", "left_out").iter_rows())
 
-    def _newest(self, which: int, there: EditionName | None) -> EditionName | None:
+    def next_edition(self, which: int) -> EditionName | None:
         """The edition that a version can have now; None where it has it."""
         settings, number = self.settings.camera, self.record.versions[which].number
+        editions = self.cameras.editions(self.record.camera)
+        there = max((name for name in editions if name.version == number), default=None)
         most = self._edition(number, self.record.standing_still(which), self.record.own(which))
         if not most.videos or (there and not _is_more(most, there)):
             return None  # without reading anything
         still, own = self._counted(which, settings.videos_max)
-        can = self._edition(number, still, own)
+        standing = set(self.record.standing_still(which))
+        can = self._edition(number, [video for video in still if video in standing], own)
         return can if can.videos and (there is None or _is_more(can, there)) else None
 
     def _edition(self, number: int, still: Sequence[str], own: Sequence[str]) -> EditionName:
@@ -185,7 +181,7 @@ class _Maker:
 
     def _counted(self, which: int, most: int) -> tuple[list[str], list[str]]:
         """The first videos that a version's model is made of: since the last move, and its own."""
-        still, own = self.record.standing_still(which), self.record.own(which)
+        still, own = self.record.period(which), self.record.own(which)
         read = {v: self._member(v, which) for v in (*still[: 2 * most], *own[: 2 * most])}
         sizes = {v: each.sighting.frame_size for v, each in read.items() if each is not None}
         out = self._left_out.setdefault(which, {})
@@ -208,14 +204,15 @@ class _Maker:
                 return None
         return self._members[video]
 
-    def _write(self, which: int, name: EditionName) -> None:
+    def content(self, which: int, name: EditionName) -> Content | None:
+        """What an edition holds; None: of a damaged one, whose videos are gone."""
         still, own = self._counted(which, max(name.videos, name.own))
         geometry = [self._members[video] for video in still[: name.videos]]
         of_own = [self._members[video].sighting for video in own[: name.own]]
         if not geometry:
-            return  # of a damaged one: its videos are gone, so nothing can make it anew
+            return None
         tables = model_of(name.version, geometry, of_own, self._left_out[which], self.settings)
-        about: dict[str, Any] = {
+        about = {
             "camera": self.record.camera,
             "version": name.version,
             "videos": len(geometry),
@@ -224,20 +221,7 @@ class _Maker:
             "code": CODE,
             "settings": chosen(self.settings, _SHAPED_BY),
         }
-        with self.cameras.locked(self.record.camera, "putting its model in place"):
-            now = self.cameras.record(self.record.camera) or CameraRecord(self.record.camera)
-            if set(tables["camera_members"]["video_id"]) <= set(now.videos):  # none is forgotten
-                self.cameras.write_model(self.record.camera, name, tables, about)
-                self.made.append(name)
-
-    def _is_damaged(self, name: EditionName) -> bool:
-        try:
-            found = self.cameras.model(self.record.camera, str(name))
-            if found is not None:
-                found.check()
-        except DamagedFileError:
-            return True
-        return False
+        return Content(tables, "camera_members", about)
 
 
 def _is_more(one: EditionName, other: EditionName) -> bool:

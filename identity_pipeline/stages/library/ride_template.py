@@ -1,16 +1,16 @@
 """Models of the rides of cameras: the template of each, its phases, and who does not follow it.
 
-An edition is made when twenty videos of a version of the camera are there, then forty, and so on.
-Until twenty of them follow one course it is tried again with all that are there. One that is there
-is made anew only where it is damaged.
+An edition of twenty is made of the first videos of which twenty follow one course: of twenty where
+all do, else of as many more as it takes. So it is the same whenever it is made.
 
 What belongs here: which editions are wanted, and their tables. What does not: what a template is
-(`core.ride`), and what a video keeps (`storage.cameras.pins`).
+(`core.ride`), writing editions (`stages.library.camera_editions`), and what a video keeps
+(`storage.cameras.pins`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -28,11 +28,16 @@ from identity_pipeline.core.ride.template import (
     other_ride_words,
 )
 from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.library.camera_editions import (
+    Content,
+    make_editions,
+    of_each_camera,
+)
 from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.stages.video.camera_view import camera_of_video
 from identity_pipeline.stages.video.ride_phases import OTHER_RIDE, template_of
-from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
+from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import Edition, EditionName
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
@@ -40,6 +45,8 @@ from identity_pipeline.tables import TABLES
 
 CODE: Final = "1"
 """Of what is computed here and in `core.ride`; noted in each edition."""
+STEPS: Final = 4
+"""Where too few follow one course, at most a quarter of those wanted is looked at besides."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +75,11 @@ def make_rides(store: TableStore, settings: Settings) -> list[KnownRide]:
         store: the tables.
         settings: in force.
     """
-    cameras = Cameras(store.layout)
-    damaged = [KnownRide(None, damage=str(error)) for error in cameras.damaged().values()]
-    return [*damaged, *(make_ride(store, settings, camera) for camera in cameras.names())]
+    return of_each_camera(
+        Cameras(store.layout),
+        partial(make_ride, store, settings),
+        lambda why: KnownRide(None, damage=why),
+    )
 
 
 def make_ride(store: TableStore, settings: Settings, camera: str | None) -> KnownRide:
@@ -86,45 +95,127 @@ def make_ride(store: TableStore, settings: Settings, camera: str | None) -> Know
     """
     cameras = Cameras(store.layout)
     record = cameras.record(camera) or CameraRecord(camera)
-    there = _there(cameras, record)
-    newest = max(there, default=None)
-    damaged = list(filter(partial(_is_damaged, cameras, camera), there))
-    videos = _videos(store, settings, record)
-    if newest and not damaged and edition(len(videos), settings.camera) <= newest.videos:
-        return _told(cameras, camera, newest)
-    template = _template(store, settings, videos)
-    if isinstance(template, NoTemplate):
-        return _told(cameras, camera, newest) if newest else KnownRide(camera, template.sentence)
-    names = damaged or _new(record, newest, template, settings)
-    for name in names:
-        _write(cameras, record, name, template, store, settings)
-    return _told(cameras, camera, names[-1] if names else newest, names)
+    copies = copies_in_force(LibraryStores.of(store)).of
+    ride = _Ride(cameras, store, settings, record, copies)
+    return ride.known(make_editions(cameras, record, ride))
 
 
-def _there(cameras: Cameras, record: CameraRecord) -> list[EditionName]:
-    """The editions since the camera was last moved."""
-    since = max(each.number for each in record.versions if each.moved)
-    return [name for name in cameras.ride_editions(record.camera) if name.version >= since]
+@dataclass
+class _Ride:
+    """The ride of one camera, by its record as it was when it began."""
+
+    cameras: Cameras
+    store: TableStore
+    settings: Settings
+    record: CameraRecord
+    copies: Collection[str]
+    _templates: dict[tuple[int, int], Template | NoTemplate] = field(default_factory=dict)
+    _courses: dict[str, Course | None] = field(default_factory=dict)
+
+    @property
+    def of(self) -> str:
+        return RIDE
+
+    def known(self, made: Sequence[EditionName]) -> KnownRide:
+        """What is known of the ride now."""
+        camera = self.record.camera
+        last = len(self.record.versions) - 1
+        name = self.cameras.in_force(camera, RIDE)
+        if name is None:
+            least = self._template(last, self.settings.camera.videos_min)
+            return KnownRide(camera, least.sentence if isinstance(least, NoTemplate) else "")
+        try:
+            model = self.cameras.edition(camera, name, RIDE)
+            videos, others = model.about["videos"], other_rides(model)
+        except DamagedFileError as error:
+            return KnownRide(camera, damage=str(error))
+        words = f"The ride of this camera is known, of {videos} videos."
+        return KnownRide(camera, words, made[-1] if made else None, others)
+
+    def next_edition(self, which: int) -> EditionName | None:
+        """The largest that the last version can have and has not; one before it has its own."""
+        settings = self.settings.camera
+        if which < len(self.record.versions) - 1:
+            return None
+        newest = self.cameras.in_force(self.record.camera, RIDE)
+        there = newest.videos if newest else 0
+        most = edition(min(len(self._videos(which)), self.settings.ride.videos_max), settings)
+        while most > there and most >= settings.videos_min:
+            if isinstance(self._template(which, most), Template):
+                return EditionName(self.record.versions[which].number, most, most)
+            most //= 2
+        return None
+
+    def content(self, which: int, name: EditionName) -> Content | None:
+        """What an edition holds; None: of a damaged one, whose videos are gone."""
+        template = self._template(which, name.videos)
+        if isinstance(template, NoTemplate):
+            return None
+        members = [*template.members, *template.others]
+        versions = {v: self.store.versions(("frames",), v)["frames"] for v in members}
+        about = {
+            "camera": self.record.camera,
+            "version": name.version,
+            "videos": len(template.members),
+            "code": CODE,
+            "settings": chosen(self.settings, ("ride",)),
+        }
+        phases = name_phases(template, self.settings.ride)
+        return Content(tables_of(template, phases, versions), "ride_members", about)
+
+    def _template(self, which: int, followers: int) -> Template | NoTemplate:
+        """Of the first videos of which so many follow one course; in steps, for each is work."""
+        if (which, followers) not in self._templates:
+            self._templates[which, followers] = self._grown(self._videos(which), followers)
+        return self._templates[which, followers]
+
+    def _grown(self, videos: Sequence[str], followers: int) -> Template | NoTemplate:
+        settings, looked_at = self.settings.ride, followers
+        while True:
+            found = build_template(self._courses_of(videos[:looked_at]), settings)
+            follow = found.followers if isinstance(found, NoTemplate) else len(found.members)
+            if isinstance(found, Template) and follow >= min(followers, settings.videos_max):
+                return found
+            looked_at += max(min(followers - follow, followers // STEPS), 1)
+            if looked_at > len(videos):
+                return _too_few(found, followers)
+
+    def _videos(self, which: int) -> list[str]:
+        """Those while the camera stood as in a version, whose frames are there; no copies."""
+        return [
+            video
+            for video in self.record.period(which)
+            if video not in self.copies and self._is_its(video)
+        ]
+
+    def _is_its(self, video: str) -> bool:
+        try:
+            source = self.store.read("ride_video", video, ("path",))
+        except (MissingTableError, DamagedFileError):
+            return False
+        there = self.store.noted("frames", video) is not None
+        return there and camera_of_video(source, self.settings) == self.record.camera
+
+    def _courses_of(self, videos: Sequence[str]) -> dict[str, Course]:
+        for video in videos:
+            if video not in self._courses:
+                self._courses[video] = self._course(video)
+        found = {video: self._courses[video] for video in videos}
+        return {video: course for video, course in found.items() if course is not None}
+
+    def _course(self, video: str) -> Course | None:
+        try:
+            return course_of(self.store.read("frames", video), self.settings.ride.step_s)
+        except (MissingTableError, DamagedFileError):
+            return None  # its own step tells of it
 
 
-def _template(
-    store: TableStore, settings: Settings, videos: Sequence[str]
-) -> Template | NoTemplate:
-    """Of the first twenty, forty, ... videos; where too few of these follow, of all."""
-    wanted = edition(len(videos), settings.camera) or len(videos)
-    found = build_template(_courses(store, videos[:wanted], settings), settings.ride)
-    if isinstance(found, NoTemplate) and wanted < len(videos):
-        return build_template(_courses(store, videos, settings), settings.ride)
-    return found
-
-
-def _new(
-    record: CameraRecord, newest: EditionName | None, template: Template, settings: Settings
-) -> list[EditionName]:
-    """The edition that a template makes; none where there is one of as many videos."""
-    made_of = edition(max(len(template.members), settings.camera.videos_min), settings.camera)
-    name = EditionName(record.versions[-1].number, made_of, made_of)
-    return [name] if newest is None or name > newest else []
+def _too_few(found: Template | NoTemplate, followers: int) -> NoTemplate:
+    """Why there is no template of so many."""
+    if isinstance(found, NoTemplate):
+        return found
+    follow = len(found.members)
+    return NoTemplate(f"{follow} of the {followers} videos that it takes are there.", follow)
 
 
 def other_rides(model: Edition) -> dict[str, str]:
@@ -141,9 +232,9 @@ def not_of_the_ride(store: TableStore, camera: str | None, videos: Sequence[str]
     """Videos of a camera that show another ride than it does, each with a sentence."""
     cameras = Cameras(store.layout)
     found: dict[str, str] = {}
-    for name in cameras.ride_editions(camera):
+    for name in cameras.editions(camera, RIDE):
         try:
-            found |= other_rides(cameras.ride_model(camera, str(name)))
+            found |= other_rides(cameras.edition(camera, name, RIDE))
         except DamagedFileError:
             continue  # the step that makes it tells of it, and mends it
     for video in videos:
@@ -155,67 +246,6 @@ def not_of_the_ride(store: TableStore, camera: str | None, videos: Sequence[str]
         if state == OTHER_RIDE:
             found[video] = sentence
     return {video: why for video, why in found.items() if video in set(videos)}
-
-
-def _videos(store: TableStore, settings: Settings, record: CameraRecord) -> list[str]:
-    """Those of the last version of a camera whose frames are there; no copies."""
-    copies = copies_in_force(LibraryStores.of(store)).of
-    return [
-        video
-        for video in record.standing_still(-1)
-        if video not in copies and _is_of(store, settings, video, record.camera)
-    ]
-
-
-def _is_of(store: TableStore, settings: Settings, video: str, camera: str | None) -> bool:
-    try:
-        source = store.read("ride_video", video, ("path",))
-    except (MissingTableError, DamagedFileError):
-        return False
-    there = store.noted("frames", video) is not None
-    return there and camera_of_video(source, settings) == camera
-
-
-def _courses(store: TableStore, videos: Sequence[str], settings: Settings) -> dict[str, Course]:
-    found = {}
-    for video in videos:
-        try:
-            found[video] = course_of(store.read("frames", video), settings.ride.step_s)
-        except (MissingTableError, DamagedFileError):
-            continue  # its own step tells of it
-    return found
-
-
-def _is_damaged(cameras: Cameras, camera: str | None, name: EditionName) -> bool:
-    try:
-        cameras.ride_model(camera, str(name)).check()
-    except DamagedFileError:
-        return True
-    return False
-
-
-def _write(
-    cameras: Cameras,
-    record: CameraRecord,
-    name: EditionName,
-    template: Template,
-    store: TableStore,
-    settings: Settings,
-) -> None:
-    members = [*template.members, *template.others]
-    versions = {video: store.versions(("frames",), video)["frames"] for video in members}
-    about: dict[str, Any] = {
-        "camera": record.camera,
-        "version": name.version,
-        "videos": len(template.members),
-        "code": CODE,
-        "settings": chosen(settings, ("ride",)),
-    }
-    tables = tables_of(template, name_phases(template, settings.ride), versions)
-    with cameras.locked(record.camera, "putting the model of its ride in place"):
-        now = cameras.record(record.camera) or CameraRecord(record.camera)
-        if set(members) <= set(now.videos):  # none was forgotten meanwhile
-            cameras.write_ride_model(record.camera, name, tables, about)
 
 
 def tables_of(
@@ -258,20 +288,3 @@ def tables_of(
 
 def _rows(name: str, rows: Sequence[Any]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=TABLES[name], orient="row" if rows else None)
-
-
-def _told(
-    cameras: Cameras,
-    camera: str | None,
-    name: EditionName | None,
-    made: Sequence[EditionName] = (),
-) -> KnownRide:
-    if name is None:
-        return KnownRide(camera)
-    try:
-        model = cameras.ride_model(camera, str(name))
-        videos, others = model.about["videos"], other_rides(model)
-    except DamagedFileError as error:
-        return KnownRide(camera, damage=str(error))
-    words = f"The ride of this camera is known, of {videos} videos."
-    return KnownRide(camera, words, made[-1] if made else None, others)
