@@ -92,6 +92,14 @@ class _Member:
     riders: pl.DataFrame
 
 
+@dataclass(frozen=True)
+class _Counted:
+    """Videos that count for a model, in order, and why others do not."""
+
+    videos: Sequence[str]
+    left_out: Mapping[str, str]
+
+
 def make_models(store: TableStore, settings: Settings) -> list[Known]:
     """Makes the models of all cameras that are wanted and not there.
 
@@ -132,8 +140,7 @@ class _Model:
     sightings: Sightings
     record: CameraRecord
     copies: Collection[str]
-    _members: dict[str, _Member] = field(default_factory=dict)
-    _left_out: dict[int, dict[str, str]] = field(default_factory=dict)
+    _members: dict[str, _Member | str | None] = field(default_factory=dict)
 
     @property
     def of(self) -> str:
@@ -149,8 +156,11 @@ class _Model:
         last = len(self.record.versions) - 1
         in_force = self.cameras.in_force(camera)
         damage = self.cameras.damage(camera, in_force) if in_force else None
-        left_out = self._left_out[last] if last in self._left_out else self._noted(in_force)
-        there = [v for v in self.record.standing_still(last) if v not in left_out]
+        still = self.record.standing_still(last)
+        left_out = self._noted(in_force)
+        if not in_force and len(still) >= settings.videos_min:
+            left_out = dict(self._counted(still, settings.videos_min).left_out)
+        there = [v for v in still if v not in left_out]
         words = known_words(in_force.videos if in_force else 0, len(there), settings)
         number = self.record.versions[last].number
         return Known(camera, number, words, tuple(made), left_out, damage)
@@ -164,54 +174,73 @@ class _Model:
 
     def next_edition(self, which: int) -> EditionName | None:
         """The edition that a version can have now; None where it has it."""
-        settings, number = self.settings.camera, self.record.versions[which].number
+        number = self.record.versions[which].number
         editions = self.cameras.editions(self.record.camera)
         there = max((name for name in editions if name.version == number), default=None)
         most = self._edition(number, self.record.standing_still(which), self.record.own(which))
         if not most.videos or (there and not _is_more(most, there)):
             return None  # without reading anything
-        still, own = self._counted(which, settings.videos_max)
-        standing = set(self.record.standing_still(which))
-        can = self._edition(number, [video for video in still if video in standing], own)
+        still = self._counted(self.record.standing_still(which), most.videos)
+        own = self._counted(self.record.own(which), most.own)
+        can = self._edition(number, still.videos, own.videos)
         return can if can.videos and (there is None or _is_more(can, there)) else None
 
     def _edition(self, number: int, still: Sequence[str], own: Sequence[str]) -> EditionName:
         settings = self.settings.camera
         return EditionName(number, edition(len(still), settings), edition(len(own), settings))
 
-    def _counted(self, which: int, most: int) -> tuple[list[str], list[str]]:
-        """The first videos that a version's model is made of: since the last move, and its own."""
-        still, own = self.record.period(which), self.record.own(which)
-        read = {v: self._member(v, which) for v in (*still[: 2 * most], *own[: 2 * most])}
-        sizes = {v: each.sighting.frame_size for v, each in read.items() if each is not None}
-        out = self._left_out.setdefault(which, {})
-        foreign = not_of_the_ride(self.sightings.store, self.record.camera, list(sizes))
-        out |= other_pictures(sizes) | foreign
-        out |= dict.fromkeys(sizes.keys() & set(self.copies), A_COPY)
-        counts = [v for v in sizes if v not in out]
-        return [v for v in still if v in counts][:most], [v for v in own if v in counts][:most]
+    def _of(self, videos: Sequence[str]) -> list[_Member]:
+        found = (self._member(video) for video in videos)
+        return [each for each in found if isinstance(each, _Member)]
 
-    def _member(self, video: str, which: int) -> _Member | None:
-        """A video with all that a model reads of it; where that fails it is left out and said."""
+    def _counted(self, videos: Sequence[str], wanted: int) -> _Counted:
+        """The first of some videos of which so many count; fewer where not so many do.
+
+        Who counts is told among these first ones alone, so it is the same whatever came since.
+        """
+        looked_at = wanted
+        while True:
+            found = self._who_counts(videos[:looked_at])
+            lacking = wanted - len(found.videos)
+            if lacking <= 0 or looked_at >= min(len(videos), 2 * self.settings.camera.videos_max):
+                return _Counted(found.videos[:wanted], found.left_out)
+            looked_at += lacking
+
+    def _who_counts(self, videos: Sequence[str]) -> _Counted:
+        """Which of some videos count, and why others do not."""
+        said = {video: self._member(video) for video in videos}
+        unread = {video: each for video, each in said.items() if isinstance(each, str)}
+        read = {video: each for video, each in said.items() if isinstance(each, _Member)}
+        sizes = {video: each.sighting.frame_size for video, each in read.items()}
+        foreign = not_of_the_ride(self.sightings.store, self.record.camera, list(sizes))
+        copied = dict.fromkeys(sizes.keys() & set(self.copies), A_COPY)
+        out = {**unread, **other_pictures(sizes), **foreign, **copied}
+        return _Counted([video for video in read if video not in out], out)
+
+    def _member(self, video: str) -> _Member | str | None:
+        """A video with all that a model reads of it; why it cannot be read; None: it says nothing.
+
+        Each is read once.
+        """
         if video not in self._members:
             seen = self.sightings.find(video)
-            if seen is None:
-                return None
             try:
-                self._members[video] = _member_of(self.sightings.store, seen)
+                found = _member_of(self.sightings.store, seen) if seen else None
             except (MissingTableError, DamagedFileError) as error:
-                self._left_out.setdefault(which, {})[video] = str(error)
-                return None
+                found = str(error)
+            self._members[video] = found
         return self._members[video]
 
     def content(self, which: int, name: EditionName) -> Content | None:
         """What an edition holds; None: of a damaged one, whose videos are gone."""
-        still, own = self._counted(which, max(name.videos, name.own))
-        geometry = [self._members[video] for video in still[: name.videos]]
-        of_own = [self._members[video].sighting for video in own[: name.own]]
-        if not geometry:
+        still = self._counted(self.record.period(which), name.videos)
+        own = self._counted(self.record.own(which), name.own)
+        if (len(still.videos), len(own.videos)) != (name.videos, name.own):
             return None
-        tables = model_of(name.version, geometry, of_own, self._left_out[which], self.settings)
+        geometry = self._of(still.videos)
+        of_own = [member.sighting for member in self._of(own.videos)]
+        left_out = {**still.left_out, **own.left_out}
+        tables = model_of(name.version, geometry, of_own, left_out, self.settings)
         about = {
             "camera": self.record.camera,
             "version": name.version,

@@ -229,23 +229,31 @@ def other_rides(model: Edition) -> dict[str, str]:
 
 
 def not_of_the_ride(store: TableStore, camera: str | None, videos: Sequence[str]) -> dict[str, str]:
-    """Videos of a camera that show another ride than it does, each with a sentence."""
+    """Videos of a camera that show another ride than it does, each with a sentence.
+
+    The newest model of the ride for which a video was at hand says so; what the video says itself
+    holds where it was for none.
+    """
     cameras = Cameras(store.layout)
-    found: dict[str, str] = {}
+    found = {video: why for video in videos if (why := other_ride(store, video))}
     for name in cameras.editions(camera, RIDE):
         try:
-            found |= other_rides(cameras.edition(camera, name, RIDE))
+            model = cameras.edition(camera, name, RIDE)
+            known, others = set(model.table("ride_members")["video_id"]), other_rides(model)
         except DamagedFileError:
             continue  # the step that makes it tells of it, and mends it
-    for video in videos:
-        try:
-            course = store.read("ride_course", video, ("state", "sentence"))
-        except (MissingTableError, DamagedFileError):
-            continue  # its own step tells of it
-        state, sentence = course.row(0)
-        if state == OTHER_RIDE:
-            found[video] = sentence
+        found = {video: why for video, why in found.items() if video not in known} | others
     return {video: why for video, why in found.items() if video in set(videos)}
+
+
+def other_ride(store: TableStore, video: str) -> str | None:
+    """Why a video says that it does not show the ride of its camera; None where it may."""
+    try:
+        (row,) = store.read("ride_course", video, ("state", "sentence")).rows()
+    except (MissingTableError, DamagedFileError):
+        return None  # its own step tells of it
+    state, sentence = row
+    return sentence if state == OTHER_RIDE else None
 
 
 def tables_of(
