@@ -77,7 +77,7 @@ def show_camera(camera_name: str, as_json: bool, data: str | None) -> None:
     if as_json:
         echo_json(account.in_full())
         return
-    _tell(account, camera_page(account, store))
+    _tell(account, camera_page(account, store, settings.ride))
 
 
 @camera.command("renew")
@@ -103,12 +103,15 @@ def renew_cameras(
       identity-pipeline camera renew cam3 --dry-run
       identity-pipeline camera renew cam3 --videos ride_004-1a2b3c4d
     """
-    from identity_pipeline.stages.library.camera_account import named
+    from identity_pipeline.stages.library.camera_account import UNNAMED, named
     from identity_pipeline.stages.library.camera_renewal import renew, renewals
     from identity_pipeline.storage.cameras.cameras import Cameras
 
     if videos and camera_name is None:
-        raise click.UsageError("say whose videos: identity-pipeline camera renew CAMERA --videos …")
+        raise click.UsageError(
+            "say whose videos: identity-pipeline camera renew CAMERA --videos …; CAMERA is "
+            f"`{UNNAMED}` for the one without a name"
+        )
     settings = merged_settings(overrides(data))
     store, some, moved = open_store(settings), videos or None, []
     names = [named(camera_name)] if camera_name else Cameras(store.layout).names()
@@ -127,10 +130,12 @@ def _tell_renewed(moved: Sequence[Renewal], dry_run: bool) -> None:
         return
     rows = ((e.video_id, e.before.words, e.after.words) for e in moved)
     echo_table(("video", "keeps", "is to keep" if dry_run else "keeps now"), rows)
-    told = "would be outdated" if dry_run else "are outdated now"
+    one = len(moved) == 1
+    told = "would be outdated" if dry_run else f"{'is' if one else 'are'} outdated now"
     say(
-        f"{len(moved)} videos {told}. `identity-pipeline plan FILE` says what a run of one makes "
-        "anew; `identity-pipeline run FILE` does it, or the sensor `outdated_videos`."
+        f"{len(moved)} {'video' if one else 'videos'} {told}. `identity-pipeline plan FILE` says "
+        "what a run of one makes anew; `identity-pipeline run FILE` does it, or the sensor "
+        "`outdated_videos`."
     )
 
 
@@ -144,6 +149,10 @@ def _tell(account: CameraAccount, page: CameraPage) -> None:
         echo_table(("place", "somebody is there in"), page.places)
     if page.zeros:
         echo_table(("straight ahead of", "yaw", "pitch", ">riders", ">videos"), page.zeros)
+    if page.phases:
+        echo_table((">from", ">to", "part of the ride"), page.phases)
+    for sentence in page.expected:
+        say(sentence)
     rows = (
         (v["version"], v["first_video"], "; ".join(v["causes"]) or "the first", v["noticed"])
         for v in page.versions

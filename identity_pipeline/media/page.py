@@ -44,7 +44,7 @@ class VideoFacts:
         scene_cuts: cuts between sampled frames.
         shown: what was done to its pictures, in words.
         warnings: what to know of how it was read, in sentences.
-        camera: which camera's frame the angles are in, and where it looks; None: as measured.
+        camera: which camera it is, and from where angles are; None: not known, so as measured.
     """
 
     name: str
@@ -142,11 +142,13 @@ class Lacking:
         name: an expression of a pose, or a kind of challenge.
         moments: how many moments show it.
         reason: code of the frame ledger in which the best of them ended; None where there is none.
+        reach: who else shows it before this camera; None where that is not known.
     """
 
     name: str
     moments: int
     reason: str | None = None
+    reach: str | None = None
 
 
 @dataclass(frozen=True)
@@ -158,12 +160,14 @@ class PoseCell:
         images: of the coverage set, by expression.
         elsewhere: anchors that show it, which the coverage set therefore need not.
         lacking: expressions that were seen in it and have no image.
+        reach: who else shows it before this camera; None where that is not known.
     """
 
     seen: bool
     images: tuple[ImageCard, ...] = ()
     elsewhere: tuple[ImageCard, ...] = ()
     lacking: tuple[Lacking, ...] = ()
+    reach: str | None = None
 
 
 @dataclass(frozen=True)
@@ -204,6 +208,8 @@ class PersonSection:
         grid: the coverage set by head pose; None where nothing was exported.
         growth: None where nothing was selected.
         kinds_lacking: kinds of challenge of which there is no image.
+        bins_lacking: axis and bin that neither anchors nor coverage show, and who else does before
+            this camera; empty where the camera is not known.
         coverage_svg: from `figures.coverage_grid_svg`; None where nothing was exported.
         files: what else there is of the rider: words, and a path relative to the page.
     """
@@ -213,6 +219,7 @@ class PersonSection:
     grid: PoseGrid | None = None
     growth: Growth | None = None
     kinds_lacking: tuple[Lacking, ...] = ()
+    bins_lacking: tuple[tuple[str, str, str], ...] = ()
     coverage_svg: str | None = None
     files: tuple[tuple[str, str], ...] = ()
 
@@ -254,6 +261,7 @@ class ExportPage:
         left_out: images that were chosen and are not exported: file and sentence.
         min_side_px: an image whose shorter side is below that is marked; None: none is.
         consent: what is known of the riders' consent, in sentences.
+        expected: parts of the ride in which riders are hardly ever seen well, in sentences.
     """
 
     video: VideoFacts
@@ -268,6 +276,7 @@ class ExportPage:
     min_side_px: int | None = None
     moments_svg: str | None = None
     consent: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
 
     @property
     def small_images(self) -> int:

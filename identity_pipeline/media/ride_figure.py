@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from identity_pipeline.media.svg import ALARM, OTHER_COLOUR, clock, num, svg, tag, text, tip
+from identity_pipeline.media.svg import (
+    ALARM,
+    OTHER_COLOUR,
+    PHASE_COLOURS,
+    clock,
+    num,
+    svg,
+    tag,
+    text,
+    tip,
+)
 
 Floats = npt.NDArray[np.float64]
 LEFT, PLOT_W, ROW_H, TOP, BOTTOM = 100.0, 620.0, 74.0, 26.0, 22.0
 BAND, LINE = "#22a079", "#2e86de"
-PHASE_COLOURS: Final = {
-    "boarding": "#22a079",
-    "stop": "#86b3e6",
-    "ride": "#4f93dc",
-    "dark": "#4b4f63",
-    "flash": "#f0892b",
-    "glare": "#e2ab40",
-    "high_motion": "#b05fd0",
-    "brake": "#b68f62",
-}
-"""By name of the phase: see `core.ride.naming`."""
-UNKNOWN: Final = "not known"
 
 
 def ride_svg(

@@ -32,6 +32,17 @@ STATE_COLOURS: Final = {
     "no_set": "#b68f62",
     "not_a_rider": "#8d949f",
 }
+PHASE_COLOURS: Final = {
+    "boarding": "#22a079",
+    "stop": "#86b3e6",
+    "ride": "#4f93dc",
+    "dark": "#4b4f63",
+    "flash": "#f0892b",
+    "glare": "#e2ab40",
+    "high_motion": "#b05fd0",
+    "brake": "#b68f62",
+}
+"""By name of the phase of a ride: see `core.ride.naming`."""
 OTHER_COLOUR: Final = "#8d949f"
 ALARM: Final = "#d64545"
 DARK_MARK, BRIGHT_MARK = "#7a6ff0", "#f0892b"

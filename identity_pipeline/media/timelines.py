@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 from typing import Final
 
 import polars as pl
 
+from identity_pipeline.core.ride.spans import Span, spans_of
+from identity_pipeline.media.phase_lane import LANE_H, LEGEND_H, phase_lane, phase_legend
 from identity_pipeline.media.svg import (
     ALARM,
     BRIGHT_MARK,
@@ -83,13 +85,15 @@ def track_timeline_svg(
     *,
     max_others: int = 8,
     moment_ms: float | None = None,
+    phases: pl.DataFrame | None = None,
 ) -> str:
     """Who was seen when, in what light, and where the exported images were taken.
 
     From top to bottom: the light of the sampled frames with dark and overexposed stretches
-    underlined, a lane for each rider with one row of marks per set above its bar, and thin grey
-    lanes for the other tracks with the reason why they are no riders. Bars break where a sampled
-    frame lacks the face; scene cuts are dashed lines through all lanes.
+    underlined, the phases of the ride where that is known, a lane for each rider with one row of
+    marks per set above its bar, and thin grey lanes for the other tracks with the reason why they
+    are no riders. Bars break where a sampled frame lacks the face; scene cuts are dashed lines
+    through all lanes.
 
     Args:
         frames: table `frames`, at least one row.
@@ -99,10 +103,11 @@ def track_timeline_svg(
         settings: `dark_below` and `overexposed_above` underline the light.
         max_others: lanes for tracks that are no riders, longest first; the rest share one lane.
         moment_ms: a time to be marked through all lanes, that of a picture; None: none.
+        phases: table `ride_phases`; None where the ride of the camera is not known: no lane.
 
     Returns:
-        SVG text, 960 px wide; bars are groups with `data-track`, marks have `data-set`, the marked
-        time `data-moment-ms`.
+        SVG text, 960 px wide; bars are groups with `data-track`, marks have `data-set`, phases
+        `data-phase`, the marked time `data-moment-ms`.
 
     Raises:
         ValueError: `frames` is empty.
@@ -110,15 +115,13 @@ def track_timeline_svg(
     if not frames.height:
         raise ValueError("a timeline needs at least one sampled frame")
     frames = frames.sort("frame_idx")
-    times = frames["timestamp_ms"].cast(pl.Float64).to_list()
-    step = median([b - a for a, b in pairwise(times)]) if len(times) > 1 else 100.0
-    clip = _Clip(
-        times,
-        [min(t + step * 1.5, after) for t, after in pairwise(times)] + [times[-1] + step],
-    )
+    clip = _clip_of(frames)
     seen = _frames_of_tracks(frames, tracks)
     parts, y = _light_strip(frames, clip, settings)
     lanes_top = y
+    spans = _phase_spans(phases, clip)
+    parts += phase_lane(spans, clip.x, y)
+    y += LANE_H if spans else 0
     sets = [name for name in SET_COLOURS if name in set(exported["set"])]
     rows = riders.sort(["person_id", "face_count", "track_id"], descending=[False, True, False])
     seats, others = rows.drop_nulls("person_id"), rows.filter(pl.col("person_id").is_null())
@@ -134,12 +137,29 @@ def track_timeline_svg(
         *_time_axis(clip, y + 2),
         *_timeline_legend(sets, frames, settings, y + 50),
     ]
+    y += LEGEND_H if spans else 0
+    parts += phase_legend(spans, _LABELS, y + 50)
     label = (
         f"Timeline of {clock(clip.end_ms - clip.start_ms)}: {counted(seats.height, 'rider')}, "
         f"{counted(others.height, 'other track')}"
     )
     label += "" if moment_ms is None else f"; this picture is at {clock(moment_ms, 1)}"
     return svg(_WIDTH, y + 58, label, parts)
+
+
+def _clip_of(frames: pl.DataFrame) -> _Clip:
+    times = frames["timestamp_ms"].cast(pl.Float64).to_list()
+    step = median([b - a for a, b in pairwise(times)]) if len(times) > 1 else 100.0
+    return _Clip(
+        times,
+        [min(t + step * 1.5, after) for t, after in pairwise(times)] + [times[-1] + step],
+    )
+
+
+def _phase_spans(phases: pl.DataFrame | None, clip: _Clip) -> list[Span]:
+    """The stretches by phase, the last one up to the end of its frame."""
+    spans = [] if phases is None else spans_of(phases)
+    return [*spans[:-1], *(replace(span, end_ms=clip.end_ms) for span in spans[-1:])]
 
 
 def _frames_of_tracks(frames: pl.DataFrame, tracks: pl.DataFrame) -> dict[int, set[int]]:

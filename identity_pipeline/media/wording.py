@@ -223,6 +223,13 @@ def pitch(bin_name: str) -> str:
     return "level" if bin_name == "neutral" else angle(bin_name)
 
 
+def shown_bin(axis: str, bin_name: str) -> str:
+    """A bin with its axis, as it is said alone: `yaw 15° to 30°`, `eyes closed`."""
+    if axis == "expression":
+        return _words_of(EXPRESSION_WORDS)(bin_name)
+    return f"{axis} {pitch(bin_name) if axis == 'pitch' else angle(bin_name)}"
+
+
 def measured(value: float | None, digits: int = 2) -> str:
     """A number with fixed decimals; "not measured" for None and NaN."""
     if value is None or math.isnan(value):
@@ -420,6 +427,7 @@ def _words_of(table: Mapping[str, str]) -> Callable[[str], str]:
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "angle": angle,
     "pitch": pitch,
+    "shown_bin": shown_bin,
     "measured": measured,
     "file_size": file_size,
     "duration": duration,

@@ -76,3 +76,12 @@ class RideSettings(Group):
         source="chosen: twice the half second within which a phase is to be known",
         ge=0,
     )
+    no_good_share: float = tunable(
+        0.14,
+        "A phase in which fewer rides than that have a good frame of a rider, by the exact bound "
+        "at 95 %, is named as one without.",
+        unit="share of the rides",
+        source="statistics: twenty rides without one have the bound 1 - 0.05^(1/20) = 0.139",
+        gt=0,
+        le=1,
+    )

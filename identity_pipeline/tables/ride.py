@@ -73,6 +73,15 @@ RIDE_TABLES: Final[dict[str, Table]] = {
         },
         "phase_number",
     ),
+    "ride_expected": Table(  # of a model: in how many of its rides a rider is seen well
+        {
+            "phase_number": pl.Int64,
+            "with_good": pl.Int64,  # rides with a face of a rider there that passes the loose gate
+            "rides": pl.Int64,  # that pass the phase, with a rider
+        },
+        "phase_number",
+        ranges={"with_good": COUNT, "rides": COUNT},
+    ),
     "ride_members": Table(  # of a model: the videos that were looked at
         {
             "video_id": pl.String,
@@ -84,3 +93,5 @@ RIDE_TABLES: Final[dict[str, Table]] = {
     ),
 }
 """By name."""
+OF_VIDEO: Final = ("ride_phases", "ride_course")
+"""Those of a video; the others are of a model."""

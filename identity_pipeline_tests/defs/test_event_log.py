@@ -85,8 +85,10 @@ def test_a_log_says_each_thing_once_and_the_index_what_is_under_way(
     kind = dg.DagsterEventType
     assert kinds[kind.ASSET_MATERIALIZATION] == 3 and kinds[kind.ASSET_CHECK_EVALUATION] == 1
     assert kinds[kind.STEP_START] == kinds[kind.STEP_SUCCESS] == 3
-    echoes = kind.STEP_OUTPUT, kind.ASSET_MATERIALIZATION_PLANNED
-    assert not any(kinds[one] for one in (*echoes, kind.ASSET_CHECK_EVALUATION_PLANNED))
+    assert kinds[kind.ENGINE_EVENT] == 1  # which tells the process
+    echoes = kind.STEP_OUTPUT, kind.RESOURCE_INIT_STARTED, kind.RESOURCE_INIT_SUCCESS
+    planned_too = kind.ASSET_MATERIALIZATION_PLANNED, kind.ASSET_CHECK_EVALUATION_PLANNED
+    assert not any(kinds[one] for one in (*echoes, *planned_too))
     made = instance.get_latest_materialization_event(first.key)
     assert made and made.asset_materialization
     assert made.asset_materialization.metadata["rows"].value == 3

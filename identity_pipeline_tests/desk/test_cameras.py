@@ -40,6 +40,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tables = {
         "ride_track": pl.DataFrame(track, schema=TABLES["ride_track"]),
         "ride_stretches": pl.DataFrame(spans, schema=TABLES["ride_stretches"], orient="row"),
+        "ride_expected": pl.DataFrame(
+            [(0, 24, 24), (1, 0, 24)], schema=TABLES["ride_expected"], orient="row"
+        ),
     }
     Cameras(layout).write_model("cam1", EditionName(1, 20, 20), tables, {}, RIDE)
     return root
@@ -66,6 +69,7 @@ def test_the_page_of_a_known_camera_shows_its_model_and_its_versions(desk: Opene
         path = f"/img/camera/{folder_of('cam1')}/{name}.svg"
         assert path in shown and desk.page(path).startswith("<svg")
     assert "tunnel" in desk.page(f"/img/camera/{folder_of('cam1')}/ride.svg") and "0:04" in shown
+    assert "No good frames 0:04 to 0:12: tunnel (0 of 24 rides)." in shown
     reach = desk.page(f"/img/camera/{folder_of('cam1')}/reach.svg")
     assert "nobody" in reach and reach.count("data-cell") == 35
     seats = desk.page(f"/img/camera/{folder_of('cam1')}/seats.svg")
@@ -106,13 +110,19 @@ def test_a_ride_says_what_its_rider_lacks_and_whether_anybody_reaches_it(data: P
     rider = RiderShown(0, "rider 0", None, (SetShown("coverage", (one,), False),))
     early = ride_camera(layout, settings, RideShown("v0003", (rider,), (), 0))
     assert "not known when this ride was made" in early.sentence and not early.lacking
+    assert early.renew is None  # of its version, before the camera was moved, there is no model
+    late = ride_camera(layout, settings, RideShown("v0019", (rider,), (), 0))
+    assert late.renew == "identity-pipeline camera renew cam1 --videos v0019"
     Pins(layout).pin("cam1", "v0003", Pin(camera="2.20-0"))
     pinned = ride_camera(layout, settings, RideShown("v0003", (rider,), (), 0))
-    assert pinned.sentence == "Camera cam1, version 2 (of 20 videos)."
+    assert pinned.sentence == (
+        "Camera cam1, version 2 (of 20 videos): angles are from straight ahead of the rider."
+    )
+    assert pinned.renew is None
     lacking = dict(pinned.lacking[0])
-    assert lacking["yaw [-15,-5)"].startswith("reached by 10% of riders here")
-    assert lacking["expression smile"].startswith("never reached here by anyone (0 of 40 riders")
-    assert "yaw [-5,5)" not in lacking
+    assert lacking["yaw −15° to −5°"].startswith("reached by 10% of riders here")
+    assert lacking["smile"].startswith("never reached here by anyone (0 of 40 riders")
+    assert "yaw −5° to 5°" not in lacking and "pitch level" not in lacking
     assert list(lacking.values()) == sorted(lacking.values(), key=lambda w: w.startswith("never"))
 
 

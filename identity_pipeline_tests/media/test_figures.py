@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
@@ -19,6 +20,7 @@ from identity_pipeline.media.svg import SET_COLOURS, STATE_COLOURS
 from identity_pipeline.media.timelines import moments_svg, track_timeline_svg
 from identity_pipeline.settings import BucketSettings
 from identity_pipeline.tables import TABLES
+from identity_pipeline_tests.core.ride.tables import phases_of
 
 NS = "{http://www.w3.org/2000/svg}"
 BUCKETS = BucketSettings()
@@ -257,6 +259,37 @@ def test_dark_and_overexposed_stretches_are_underlined_with_their_times() -> Non
         ("dark", "dark 0:00.3 to 0:00.7"),
         ("overexposed", "overexposed 0:00.8 to 0:01.0"),
     ]
+
+
+def drawn_phases(*stretches: tuple[str | None, int]) -> str:
+    phases = phases_of(*stretches)
+    shown = frames([99.0] * phases.height).with_columns(frame_idx=phases["frame_idx"])
+    return track_timeline_svg(shown, tracks({}), riders(), exported(), BUCKETS, phases=phases)
+
+
+def test_phases_of_the_ride_have_a_lane_and_what_is_not_known_is_hatched() -> None:
+    root = parse(drawn_phases(("boarding", 3), ("high_motion", 5), (None, 4)))
+    bars_of = having(root, "data-phase")
+    assert [(e.attrib["data-phase"], e.findtext(f"{NS}title")) for e in bars_of] == [
+        ("boarding", "boarding 0:00.0 to 0:03.0"),
+        ("high_motion", "high motion 0:03.0 to 0:08.0"),
+        ("not known", "not known 0:08.0 to 0:12.0"),
+    ]
+    edges = [(float(e.attrib["x"]), float(e.attrib["width"])) for e in bars_of]
+    assert all(x + w == pytest.approx(y) for (x, w), (y, _) in pairwise(edges))
+    fills = [e.attrib["fill"] for e in bars_of]
+    assert len(set(fills)) == 3 and fills[2] == "none"
+    in_lane, _in_legend = having(root, "data-hatching")
+    assert in_lane.attrib["d"].count("M") > 9
+    assert {"phases", "boarding", "high motion", "not known"} <= set(words(root))
+
+
+def test_a_name_without_room_is_in_the_legend_alone_and_without_phases_there_is_no_lane() -> None:
+    told = words(parse(drawn_phases(("ride", 300), ("flash", 1))))
+    assert (told.count("ride"), told.count("flash")) == (2, 1)
+    shown = frames([99.0] * 9)
+    without = track_timeline_svg(shown, tracks({}), riders(), exported(), BUCKETS)
+    assert "phase" not in without
 
 
 def test_scene_cuts_are_drawn_once_each() -> None:

@@ -525,3 +525,22 @@ def test_light_and_dark_are_both_served() -> None:
 )
 def test_a_clock_rounds_before_it_splits(ms: float, decimals: int, expected: str) -> None:
     assert clock(ms, decimals) == expected
+
+
+def test_a_known_camera_is_named_above_and_what_lacks_says_who_else_shows_it() -> None:
+    without = render_export_page(PAGE)
+    never = "never reached here by anyone (0 of 40 riders, so at most 8.8% do)"
+    cells = (PoseCell(True, (COVERAGE,)), PoseCell(False, reach=never))
+    person = replace(
+        PERSON,
+        grid=PoseGrid(("[-15,-5)", "[-5,5)"), (("slight-up", cells),)),
+        bins_lacking=(("yaw", "[15,30)", never), ("expression", "smile", never)),
+        kinds_lacking=(Lacking("overexposed", 0, reach=never),),
+    )
+    video = replace(PAGE.video, camera="Camera cam1, version 1 (of 20 videos): here.")
+    shown = render_export_page(replace(PAGE, people=(person,), video=video))
+    assert '<p class="soft">Camera cam1, version 1 (of 20 videos): here.</p>' in shown
+    assert f"not seen; {never}</p>" in shown
+    assert f"<li><b>yaw 15° to 30°</b>: {never}</li><li><b>smile</b>: {never}</li>" in shown
+    assert f"this ride has none of this rider; {never}</li>" in shown
+    assert "who else shows it" not in without and "not seen</p>" in without

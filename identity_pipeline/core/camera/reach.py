@@ -10,7 +10,7 @@ What does not: bins (`core.faces.buckets`), whose words the cells are.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import polars as pl
@@ -23,11 +23,13 @@ from identity_pipeline.core.faces.buckets import (
     UNKNOWN,
     axis_bins,
 )
-from identity_pipeline.settings import BucketSettings, CameraSettings
+from identity_pipeline.settings import BucketSettings, CameraSettings, Settings
 from identity_pipeline.tables import TABLES
 
 POSE: Final = "pose"
 AXES: Final = ("yaw", "pitch", "expression", "lighting")
+COVERED: Final = ("yaw", "pitch", "expression")
+"""Axes of which a rider's anchors and coverage are to show every bin."""
 LIGHTS: Final = ("dark", "normal", "overexposed")
 CELLS: Final = {"video_id": pl.String, "person_id": pl.Int64, "axis": pl.String, "cell": pl.String}
 """Columns of what riders reached."""
@@ -77,7 +79,7 @@ def reach(cells: pl.DataFrame, settings: BucketSettings) -> pl.DataFrame:
 def _all_cells(settings: BucketSettings) -> list[tuple[str, str]]:
     yaws = axis_bins(settings.yaw_edges)
     pitches = axis_bins(settings.pitch_edges, PITCH_NAMES)
-    poses = [f"yaw{yaw.key}_pitch{pitch.key}" for pitch in pitches for yaw in yaws]
+    poses = [pose_cell(yaw.key, pitch.key) for pitch in pitches for yaw in yaws]
     words = {
         POSE: poses,
         "yaw": [each.label for each in yaws],
@@ -86,6 +88,11 @@ def _all_cells(settings: BucketSettings) -> list[tuple[str, str]]:
         "lighting": list(LIGHTS),
     }
     return [(axis, cell) for axis, own in words.items() for cell in own]
+
+
+def pose_cell(yaw_key: int, pitch_key: int) -> str:
+    """The cell of a pose, by the keys of its bins."""
+    return f"yaw{yaw_key}_pitch{pitch_key}"
 
 
 def reached_cells(table: pl.DataFrame, axes: Collection[str]) -> dict[str, set[str]]:
@@ -99,24 +106,50 @@ def reached_cells(table: pl.DataFrame, axes: Collection[str]) -> dict[str, set[s
     return {axis: set(some.filter(pl.col("axis") == axis)["cell"]) for axis in axes}
 
 
-def lacking_words(
-    table: pl.DataFrame, axis: str, cell: str, settings: CameraSettings
-) -> str | None:
-    """What it says of a rider that a cell is empty.
+def filled_bins(shown: pl.DataFrame) -> dict[str, set[str]]:
+    """The bins of `COVERED` that pictures show.
+
+    Args:
+        shown: their rows of `face_buckets` or `candidates`.
+    """
+    return {axis: set(shown[f"{axis}_bin"]) for axis in COVERED}
+
+
+def lacking(
+    table: pl.DataFrame, filled: Mapping[str, Collection[str]], settings: Settings
+) -> dict[tuple[str, str], str]:
+    """What it says of a rider that bins are empty.
+
+    Args:
+        table: `camera_reach`.
+        filled: by axis, what the rider's pictures show.
+        settings: which bins there are, and of how many riders something is said.
+
+    Returns:
+        A sentence of every empty bin, by axis and bin, in their order.
+    """
+    return {
+        (axis, cell): lacking_words(table, axis, cell, settings.camera)
+        for axis, cell in _all_cells(settings.buckets)
+        if axis in filled and cell not in filled[axis]
+    }
+
+
+def lacking_words(table: pl.DataFrame, axis: str, cell: str, settings: CameraSettings) -> str:
+    """What it says of a rider that a cell is empty: who else reaches it.
 
     Args:
         table: `camera_reach`.
         axis: of the cell.
         cell: as the table names it.
         settings: riders of fewer than so many say nothing.
-
-    Returns:
-        A sentence; None where too few riders are known.
     """
     found = table.filter(pl.col("axis") == axis, pl.col("cell") == cell)
-    if not found.height or found["of_riders"][0] < settings.videos_min:
-        return None
+    if not found.height:
+        return "who reaches it here is not known (the model of this camera has other bins)"
     row = found.row(0, named=True)
+    if row["of_riders"] < settings.videos_min:
+        return f"who reaches it here is not known ({row['of_riders']} riders are too few)"
     if not row["riders"]:
         return (
             f"never reached here by anyone (0 of {row['of_riders']} riders, so at most "

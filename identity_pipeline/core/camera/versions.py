@@ -306,6 +306,20 @@ def known_words(made_of: int, videos: int, settings: CameraSettings) -> str:
     return f"is of {made_of} videos, {videos} known; made anew at {2 * made_of}"
 
 
+def kept_words(camera: str, version: int, videos: int) -> str:
+    """What a video says of the model that it keeps, and from where its angles are then.
+
+    Args:
+        camera: what the camera is called.
+        version: of the model.
+        videos: that it is of.
+    """
+    return (
+        f"{camera}, version {version} (of {videos} videos): angles are from straight ahead of the "
+        "rider"
+    )
+
+
 def member_rows(
     version: int,
     geometry: Sequence[Sighting],

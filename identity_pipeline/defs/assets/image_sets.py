@@ -135,7 +135,11 @@ def challenge_set(step: VideoStep) -> dg.MaterializeResult:
 def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
     """The exported folder: images re-cut at native resolution, metadata, contact sheets, a page."""
     from identity_pipeline.stages.imagesets.dataset import VideoTables, write_dataset
-    from identity_pipeline.stages.imagesets.provenance import KnownCamera, provenance_of
+    from identity_pipeline.stages.imagesets.provenance import (
+        KnownCamera,
+        KnownRide,
+        provenance_of,
+    )
     from identity_pipeline.stages.specs.exported import version_of
 
     inputs, settings, video_id = step.inputs, step.all_settings, step.video_id
@@ -151,13 +155,15 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
         selection=inputs["selection"],
         moments=inputs["moments"],
         sets=inputs.of(*SET_ASSETS),
+        ride_phases=inputs["ride_phases"] if step.ride else None,
     )
 
     def compute() -> pl.DataFrame:
         # It prints the digest of all settings; those that shape it are in its cache key.
         of_ride = (video_id, tables.ride_video, tables.frames, step.models, settings)
-        camera = KnownCamera.of(step.pinned)
-        origin = provenance_of(*of_ride, step.highlights, step.consents, camera)
+        phases, camera = tables.ride_phases, KnownCamera.of(step.pinned)
+        known = None if phases is None else KnownRide.of(step.pinned, phases, step.settings.ride)
+        origin = provenance_of(*of_ride, step.highlights, step.consents, camera, known)
         source = registered(step.store, video_id).existing_path()
         crops, pack, reporter = inputs.crops, step.models.face_pack, step.reporter()
         made_with = (crops, pack, origin, step.settings, step.redaction)

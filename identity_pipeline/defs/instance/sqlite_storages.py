@@ -33,14 +33,26 @@ PLANNED: Final = (
 """Entries that say what a run is to make, which its plan says too."""
 
 
+RESOURCES_OPEN: Final = (
+    dg.DagsterEventType.RESOURCE_INIT_STARTED,
+    dg.DagsterEventType.RESOURCE_INIT_SUCCESS,
+)
+"""Entries that the first step's beginning says too; a failure has an entry of its own."""
+FINISHED: Final = "Finished steps in process"
+"""How the executor ends what it says, right before the run's own end; in other words it is kept."""
+
+
 def is_echo(entry: dg.EventLogEntry) -> bool:
     """Whether an entry says nothing that another one does not say.
 
     An output is an asset or a check, whose own entry follows right behind with the same metadata.
     One of the wrong type, or one of several by a key, is told by nothing else.
     """
-    if entry.dagster_event_type is not dg.DagsterEventType.STEP_OUTPUT:
-        return False
+    kind = entry.dagster_event_type
+    if kind is dg.DagsterEventType.ENGINE_EVENT:
+        return entry.user_message.startswith(FINISHED)
+    if kind is not dg.DagsterEventType.STEP_OUTPUT:
+        return kind in RESOURCES_OPEN
     output = entry.get_dagster_event().step_output_data
     type_check = output.type_check_data
     return output.mapping_key is None and (type_check is None or type_check.success)

@@ -46,8 +46,9 @@ def _camera(request: Request) -> Response:
     except IdentityPipelineError as error:
         status = 404 if isinstance(error, NoCameraError) else 422
         return page(request, "camera_absent.html.j2", status=status, room=ROOM, why=str(error))
-    store = desk_of(request).stores.tables
-    told = {"shown": camera_page(account, store), "due": len(renewals(store, account.name))}
+    store, ride = desk_of(request).stores.tables, desk_of(request).settings.ride
+    shown = camera_page(account, store, ride)
+    told = {"shown": shown, "due": len(renewals(store, account.name))}
     return page(request, "camera.html.j2", room=ROOM, camera=account, **told)
 
 

@@ -24,6 +24,7 @@ from identity_pipeline.stages.desk import pictures as shown
 from identity_pipeline.stages.desk.comparing import compared
 from identity_pipeline.stages.desk.faces import Face
 from identity_pipeline.stages.desk.ride_camera import ride_camera
+from identity_pipeline.stages.desk.ride_phases import ride_phases
 from identity_pipeline.storage.video.set_versions import Noted, count, versions
 
 AHEAD: Final = 24
@@ -89,6 +90,7 @@ def _ride(request: Request) -> Response:
         room="pictures",
         ride=ride,
         camera=ride_camera(desk.stores.layout, desk.settings, ride),
+        phases=ride_phases(desk.stores.tables, desk.settings.ride, video_id),
         recall=recall_sentence(desk.stores, desk.settings, video_id),
         undo=shown.last_events_on(library, ride.rejected),
         versions=count(desk.stores.layout, video_id),

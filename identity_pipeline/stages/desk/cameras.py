@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.camera.seats import ELSEWHERE, SEAT
 from identity_pipeline.core.camera.watch import Figures
+from identity_pipeline.core.ride.expectation import expectations
+from identity_pipeline.core.ride.spans import Span, stretches_of
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.camera_figures import (
     filled_words,
@@ -29,7 +31,7 @@ from identity_pipeline.media.camera_figures import (
 from identity_pipeline.media.ride_figure import ride_svg
 from identity_pipeline.media.svg import clock
 from identity_pipeline.media.watch_figure import watch_svg
-from identity_pipeline.settings import Settings
+from identity_pipeline.settings import RideSettings, Settings
 from identity_pipeline.stages.library.camera_account import CameraAccount
 from identity_pipeline.stages.library.camera_watch import series
 from identity_pipeline.storage.video.tables import TableStore
@@ -59,6 +61,7 @@ class CameraPage:
         others: cells of expression and light: axis, cell, share of the riders with its interval.
         usual: of phases and figures: phase, figure, usual value, band, videos.
         phases: of the ride: from, to, what it is.
+        expected: parts of the ride in which riders are hardly ever seen well, in sentences.
         versions: newest first.
     """
 
@@ -68,15 +71,17 @@ class CameraPage:
     others: Sequence[tuple[str, str, str]]
     usual: Sequence[tuple[str, str, str, str, int]]
     phases: Sequence[tuple[str, str, str]]
+    expected: Sequence[str]
     versions: Sequence[Mapping[str, Any]]
 
 
-def camera_page(account: CameraAccount, store: TableStore) -> CameraPage:
+def camera_page(account: CameraAccount, store: TableStore, settings: RideSettings) -> CameraPage:
     """The page of a camera in words.
 
     Args:
         account: what is known of it.
         store: the tables.
+        settings: which phases of the ride are named.
     """
     tables = account.tables
     seats = tables.get("camera_seats", pl.DataFrame())
@@ -86,7 +91,8 @@ def camera_page(account: CameraAccount, store: TableStore) -> CameraPage:
         zeros=_zeros(tables.get("camera_pose_zero", pl.DataFrame())),
         others=_others(tables.get("camera_reach", pl.DataFrame())),
         usual=_usual(tables.get("camera_normals", pl.DataFrame())),
-        phases=[(clock(a * 1000), clock(b * 1000), words) for a, b, _, words in _phases(account)],
+        phases=[(clock(s.start_ms), clock(s.end_ms), s.words) for s in _phases(account)],
+        expected=_expected(account, settings),
         versions=account.versions.rows(named=True)[::-1],
     )
 
@@ -156,19 +162,23 @@ def _draw_ride(account: CameraAccount, store: TableStore, settings: Settings) ->
 
     nothing = np.full(track.height, np.nan)  # no video is laid on it
     rows = [(name, values(name), values(f"{name}_spread"), nothing) for name in ("light", "motion")]
-    return ride_svg(_step_s(track), rows, _phases(account), foreign=False)
+    stretches = [
+        (s.start_ms / 1000, s.end_ms / 1000, s.phase or "", s.words) for s in _phases(account)
+    ]
+    return ride_svg(_step_s(track), rows, stretches, foreign=False)
 
 
-def _phases(account: CameraAccount) -> list[tuple[float, float, str, str]]:
-    """Of the ride: from and to in seconds, the phase, what it is called."""
+def _phases(account: CameraAccount) -> list[Span]:
+    """Of the ride, on its own clock."""
     if not account.ride:
         return []
-    step_s = _step_s(account.ride["ride_track"])
-    return [
-        (row["start"] * step_s, row["end"] * step_s, row["phase"],
-         row["title"] or row["phase"].replace("_", " "))
-        for row in account.ride["ride_stretches"].iter_rows(named=True)
-    ]  # fmt: skip
+    step_ms = _step_s(account.ride["ride_track"]) * 1000
+    return stretches_of(account.ride["ride_stretches"], step_ms)
+
+
+def _expected(account: CameraAccount, settings: RideSettings) -> Sequence[str]:
+    known = account.ride.get("ride_expected")
+    return () if known is None else expectations(_phases(account), known, settings)
 
 
 def _step_s(track: pl.DataFrame) -> float:

@@ -12,11 +12,14 @@ from typing import Final
 
 import polars as pl
 
-from identity_pipeline.core.camera.reach import lacking_words
-from identity_pipeline.core.faces.buckets import EXPRESSIONS, PITCH_NAMES, axis_bins
+from identity_pipeline.core.camera.reach import COVERED, lacking
+from identity_pipeline.core.camera.versions import kept_words, known_words
+from identity_pipeline.media.wording import shown_bin
 from identity_pipeline.settings import CameraSettings, Settings
 from identity_pipeline.stages.desk.pictures import RiderShown, RideShown
-from identity_pipeline.stages.library.camera_account import accounts
+from identity_pipeline.stages.library.camera_account import NO_NAME, UNNAMED
+from identity_pipeline.stages.video.pinning import newest_pin, version_of
+from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras, folder_of
 from identity_pipeline.storage.cameras.pins import CAMERA, Pinned, Pins
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
@@ -34,11 +37,14 @@ class RideCamera:
         sentence: which camera, and which model of it the ride keeps; empty: nothing is known.
         folder: address of its page; None: there is none.
         lacking: by seat of the ride: axis and bin that no picture shows, and who reaches it.
+        renew: command that lets the ride keep the model of its camera; None where it keeps one, or
+            there is none for it.
     """
 
     sentence: str = ""
     folder: str | None = None
     lacking: Mapping[int, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    renew: str | None = None
 
 
 def ride_camera(layout: Layout, settings: Settings, ride: RideShown) -> RideCamera:
@@ -49,47 +55,48 @@ def ride_camera(layout: Layout, settings: Settings, ride: RideShown) -> RideCame
         settings: edges of the bins, and how many riders say something.
         ride: as it is shown.
     """
-    folder, called, known = _camera_now(layout, settings.camera, ride.video_id)
+    cameras = Cameras(layout)
+    record = cameras.of_video(ride.video_id)
+    folder = folder_of(record.camera) if record else None
     try:
         pinned = Pins(layout).of(ride.video_id) or Pinned(layout)
         model = pinned.edition(CAMERA)
         if model is None:
-            return RideCamera(f"{called} {known}: {OLD_FRAME}" if called else "", folder)
+            return _without(cameras, record, ride.video_id, settings.camera)
         reach = model.table("camera_reach")
     except DamagedFileError as error:
         return RideCamera(str(error), folder)
-    sentence = f"{called}, version {model.name.version} (of {model.name.videos} videos)."
-    lacking = {rider.seat: _lacking(rider, reach, settings) for rider in ride.riders if rider.sets}
-    return RideCamera(sentence, folder, lacking)
+    words = kept_words(_called(pinned.camera), model.name.version, model.name.videos)
+    lacks = {rider.seat: _lacking(rider, reach, settings) for rider in ride.riders if rider.sets}
+    return RideCamera(f"{words}.", folder, lacks)
 
 
-def _camera_now(
-    layout: Layout, settings: CameraSettings, video_id: str
-) -> tuple[str | None, str, str]:
-    """Of the camera that has a ride: the address of its page, its name, how well it is known."""
-    for each in accounts(layout, settings)[0]:
-        if video_id in each.videos:
-            called = f"Camera {each.name}" if each.name else "The camera without a name"
-            known = "was" if each.model else "is"
-            words = "not known when this ride was made" if each.model else each.known
-            return each.folder, called, f"{known} {words}"
-    return None, "The camera", ""
+def _without(
+    cameras: Cameras, record: CameraRecord | None, video_id: str, settings: CameraSettings
+) -> RideCamera:
+    """Of a ride that keeps no model: whether there is one now, or how many videos it lacks."""
+    if record is None:
+        return RideCamera()
+    called, folder = _called(record.camera), folder_of(record.camera)
+    if cameras.in_force(record.camera) is None:
+        known = known_words(0, len(record.standing_still(-1)), settings)
+        return RideCamera(f"{called} is {known}: {OLD_FRAME}", folder)
+    now = newest_pin(cameras, record.camera, version_of(record, video_id)).camera
+    command = f"identity-pipeline camera renew {record.camera or UNNAMED} --videos {video_id}"
+    sentence = f"{called} was not known when this ride was made: {OLD_FRAME}"
+    return RideCamera(sentence, folder, renew=command if now else None)
+
+
+def _called(camera: str | None) -> str:
+    return f"Camera {camera}" if camera else NO_NAME.capitalize()
 
 
 def _lacking(rider: RiderShown, reach: pl.DataFrame, settings: Settings) -> list[tuple[str, str]]:
     """Bins that no picture of a rider shows, those that riders reach before those nobody does."""
     told = [one.bins for own in rider.sets if own.kind in COUNTED for one in own.pictures]
-    found = []
-    for axis, cell in _cells(settings):
-        words = lacking_words(reach, axis, cell, settings.camera)
-        if words is not None and cell not in {bins[axis] for bins in told}:
-            found.append((f"{axis} {cell.replace('_', ' ')}", words))
-    return sorted(found, key=lambda row: row[1].startswith("never"))
-
-
-def _cells(settings: Settings) -> list[tuple[str, str]]:
-    """Axes and bins that anchors and coverage are to show."""
-    yaws = axis_bins(settings.buckets.yaw_edges)
-    pitches = axis_bins(settings.buckets.pitch_edges, PITCH_NAMES)
-    posed = [("yaw", each.label) for each in yaws] + [("pitch", each.label) for each in pitches]
-    return posed + [("expression", each) for each in EXPRESSIONS]
+    filled = {axis: {str(bins[axis]) for bins in told} for axis in COVERED}
+    found = lacking(reach, filled, settings).items()
+    return sorted(
+        ((shown_bin(*which), words) for which, words in found),
+        key=lambda row: row[1].startswith("never"),
+    )

@@ -15,6 +15,7 @@ from identity_pipeline.media.timelines import track_timeline_svg
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.desk.drawing import NoPictureError
 from identity_pipeline.stages.desk.faces import Face, known_faces
+from identity_pipeline.stages.desk.ride_phases import phases_of
 from identity_pipeline.stages.imagesets.explanation import explained
 from identity_pipeline.stages.imagesets.why import measured_words, score_words, why_words
 from identity_pipeline.stages.specs.exported import TYPES, exported_rows
@@ -67,7 +68,8 @@ def timeline_svg(
     tracks = store.read("face_tracks", video_id, ("track_id", "frame_idx"))
     riders = store.read("riders", video_id)
     exported = pl.concat(_exported(store, name, video_id) for name in TYPES)
-    return track_timeline_svg(frames, tracks, riders, exported, settings.buckets, moment_ms=moment)
+    shown = (frames, tracks, riders, exported, settings.buckets)
+    return track_timeline_svg(*shown, moment_ms=moment, phases=phases_of(store, video_id))
 
 
 def _moment(store: TableStore, face: Face) -> float:

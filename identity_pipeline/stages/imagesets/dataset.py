@@ -12,11 +12,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
-from identity_pipeline.core.camera.reach import lacking_words, reached_cells
+from identity_pipeline.core.camera.reach import COVERED, filled_bins, lacking, reached_cells
 from identity_pipeline.core.imagesets.frame_ledger import NO_CONSENT, build_ledger
 from identity_pipeline.core.imagesets.summary import RiderSummary, summaries_of
 from identity_pipeline.core.privacy.redaction import Redaction
@@ -270,8 +270,7 @@ def reached_here(rider: RiderSummary, provenance: Provenance, settings: Settings
     """What a rider's images cover of what riders of this camera reach; nothing if not known."""
     if provenance.camera is None:
         return {}
-    reach = provenance.camera.reach
-    filled = {axis: set(rider.saved_faces[f"{axis}_bin"]) for axis in COVERED}
+    reach, filled = provenance.camera.reach, filled_bins(rider.saved_faces)
     return {
         "coverage_of_what_riders_here_reach": {
             axis: f"{len(filled[axis] & cells)}/{len(cells)}"
@@ -279,16 +278,9 @@ def reached_here(rider: RiderSummary, provenance: Provenance, settings: Settings
         },
         "empty_bins": {
             f"{axis} {cell}": words
-            for axis in COVERED
-            for cell in reach.filter(pl.col("axis") == axis)["cell"]
-            if cell not in filled[axis]
-            and (words := lacking_words(reach, axis, cell, settings.camera))
+            for (axis, cell), words in lacking(reach, filled, settings).items()
         },
     }
-
-
-COVERED: Final = ("yaw", "pitch", "expression")
-"""The axes of which coverage is told."""
 
 
 def _counts_of(images: Sequence[Exported], min_side_px: int) -> dict[str, int]:
@@ -372,6 +364,7 @@ def _write_manifest(
             "settings_sha256": provenance.settings_sha256,
             **({"highlights": dict(provenance.highlights)} if provenance.highlights else {}),
             **({"camera": provenance.camera.as_json()} if provenance.camera else {}),
+            **({"ride": provenance.ride.as_json()} if provenance.ride else {}),
             "consent": shown_consents(provenance.consents),
             "pairs": pairs,
             "left_out": [image.as_json() for image in left_out],

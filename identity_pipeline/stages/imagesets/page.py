@@ -6,14 +6,22 @@ What belongs here: filling in `media.page.ExportPage`. What does not: computing 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from identity_pipeline.core.camera.reach import (
+    LIGHTS,
+    POSE,
+    filled_bins,
+    lacking,
+    lacking_words,
+    pose_cell,
+)
 from identity_pipeline.core.faces.buckets import UNKNOWN
 from identity_pipeline.core.imagesets.challenge import KINDS, challenge_kind
 from identity_pipeline.core.imagesets.evidence import Evidence
@@ -38,7 +46,7 @@ from identity_pipeline.media.timelines import moments_svg, track_timeline_svg
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.consents import consent_sentences
 from identity_pipeline.stages.imagesets.images import Exported, LeftOut
-from identity_pipeline.stages.imagesets.provenance import Provenance
+from identity_pipeline.stages.imagesets.provenance import KnownCamera, Provenance
 from identity_pipeline.stages.specs.exported import (
     FOLDERS,
     TYPES,
@@ -49,6 +57,8 @@ from identity_pipeline.stages.specs.exported import (
 from identity_pipeline.tables import empty
 
 THUMBNAIL_QUALITY = 82
+Reached = Callable[[str, str], str | None]
+"""Who else shows a cell of an axis of `camera_reach`, in words; None: not known."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,8 @@ class VideoTables:
     """The tables of one video that the export reads.
 
     `observed` is the table `candidates`; the others are the tables of their names. The ledger is
-    empty until it is known what is exported.
+    empty until it is known what is exported; of phases there is no table where the ride of the
+    camera is not known.
     """
 
     ride_video: pl.DataFrame
@@ -69,6 +80,7 @@ class VideoTables:
     moments: pl.DataFrame
     sets: Mapping[str, pl.DataFrame]
     frame_ledger: pl.DataFrame = field(default_factory=partial(empty, "frame_ledger"))
+    ride_phases: pl.DataFrame | None = None
 
 
 def export_page(
@@ -100,7 +112,9 @@ def export_page(
         video=_video_facts(tables, provenance),
         settings_version=provenance.settings_sha256[:12],
         models=provenance.models,
-        people=tuple(_person_section(rider, cards, tables, settings) for rider in riders),
+        people=tuple(
+            _person_section(rider, cards, tables, provenance.camera, settings) for rider in riders
+        ),
         pairs=tuple(cards["pair_set"]),
         timeline_svg=timeline_svg(tables, settings) if tables.frames.height else None,
         moments_svg=rider_moments_svg(tables),
@@ -109,6 +123,7 @@ def export_page(
         left_out=tuple((image.file, image.sentence) for image in left_out),
         min_side_px=settings.export.min_side_px,
         consent=consent_sentences(provenance.consents),
+        expected=provenance.ride.expected if provenance.ride else (),
     )
 
 
@@ -116,6 +131,7 @@ def _person_section(
     rider: RiderSummary,
     cards: Mapping[str, Sequence[ImageCard]],
     tables: VideoTables,
+    camera: KnownCamera | None,
     settings: Settings,
 ) -> PersonSection:
     told = ("metadata", rider_file(rider.name))
@@ -136,17 +152,35 @@ def _person_section(
     )
     # What a moment shows counts for coverage, not the noise of single faces in it.
     faces = seen.filter(pl.col("stands").fill_null(False) | pl.col("face_id").is_in(shown))
+    said = _said_of(camera, settings)
     return PersonSection(
         rider=rider,
         sets=tuple(SetSection(TYPES[name], own[name]) for name in FOLDERS),
-        grid=_pose_grid(faces, own["anchor_set"], own["coverage_set"]),
+        grid=_pose_grid(faces, own["anchor_set"], own["coverage_set"], said),
         growth=_growth(rider, settings.selection.stop == "cut"),
-        kinds_lacking=tuple(_kinds_lacking(seen, own["challenge_set"])),
+        kinds_lacking=tuple(_kinds_lacking(seen, own["challenge_set"], said)),
+        bins_lacking=_bins_lacking(rider, camera, settings),
         coverage_svg=coverage_grid_svg(
             rider.saved_faces, settings.buckets, seen=rider.seen.cells, headline=False
         ),
         files=(("contact sheet", sheet_file(rider.name)), told) if shown else (told,),
     )
+
+
+def _bins_lacking(
+    rider: RiderSummary, camera: KnownCamera | None, settings: Settings
+) -> tuple[tuple[str, str, str], ...]:
+    if camera is None:
+        return ()
+    found = lacking(camera.reach, filled_bins(rider.saved_faces), settings)
+    return tuple((*which, words) for which, words in found.items())
+
+
+def _said_of(camera: KnownCamera | None, settings: Settings) -> Reached:
+    """Who else shows a cell of an axis; of a camera that is not known nothing is said."""
+    if camera is None:
+        return lambda axis, cell: None
+    return lambda axis, cell: lacking_words(camera.reach, axis, cell, settings.camera)
 
 
 def _card(image: Exported, observed: Mapping[str, Mapping[str, Any]]) -> ImageCard:
@@ -180,7 +214,10 @@ def stop_times(selection: pl.DataFrame) -> dict[int, float | None]:
 
 
 def _pose_grid(
-    faces: pl.DataFrame, anchors: Sequence[ImageCard], coverage: Sequence[ImageCard]
+    faces: pl.DataFrame,
+    anchors: Sequence[ImageCard],
+    coverage: Sequence[ImageCard],
+    said: Reached,
 ) -> PoseGrid:
     """What the rider showed of each pose, and what is exported of it.
 
@@ -189,29 +226,31 @@ def _pose_grid(
             `ended` in the frame ledger.
         anchors: of the rider.
         coverage: of the rider.
+        said: who else reaches a pose.
     """
     there = faces.filter(pl.col("bucket_key").is_not_null())
-    columns = _bins(there, "yaw")
+    yaws, pitches = _bins(there, "yaw"), _bins(there, "pitch")
     rows = []
-    for pitch in reversed(_bins(there, "pitch")):
+    for pitch, up in reversed(pitches.items()):
         cells = []
-        for yaw in columns:
+        for yaw, aside in yaws.items():
             posed = there.filter(pl.col("yaw_bin") == yaw, pl.col("pitch_bin") == pitch)
             own = [
                 [c for c in cards if (c.faces[0].yaw_bin, c.faces[0].pitch_bin) == (yaw, pitch)]
                 for cards in (coverage, anchors)
             ]
             held = {UNKNOWN} | {card.faces[0].expression_bin for cards in own for card in cards}
-            lacking = _lacking(posed.filter(~pl.col("expression_bin").is_in(held)))
-            cells.append(PoseCell(posed.height > 0, tuple(own[0]), tuple(own[1]), lacking))
+            lacks = _lacking(posed.filter(~pl.col("expression_bin").is_in(held)))
+            reach = said(POSE, pose_cell(aside, up))
+            cells.append(PoseCell(posed.height > 0, tuple(own[0]), tuple(own[1]), lacks, reach))
         rows.append((pitch, tuple(cells)))
-    return PoseGrid(tuple(columns), tuple(rows))
+    return PoseGrid(tuple(yaws), tuple(rows))
 
 
-def _bins(faces: pl.DataFrame, axis: str) -> list[str]:
-    """The bins of an axis that faces fill, in the order of their angles."""
-    bins = faces.select(f"{axis}_key", f"{axis}_bin").unique().sort(f"{axis}_key")
-    return bins[f"{axis}_bin"].to_list()
+def _bins(faces: pl.DataFrame, axis: str) -> dict[str, int]:
+    """The bins of an axis that faces fill and their keys, in the order of their angles."""
+    bins = faces.select(f"{axis}_bin", f"{axis}_key").unique().sort(f"{axis}_key")
+    return dict(bins.iter_rows())
 
 
 def _lacking(faces: pl.DataFrame, name: str = "expression_bin") -> tuple[Lacking, ...]:
@@ -233,11 +272,17 @@ def _lacking(faces: pl.DataFrame, name: str = "expression_bin") -> tuple[Lacking
     )
 
 
-def _kinds_lacking(faces: pl.DataFrame, challenge: Sequence[ImageCard]) -> list[Lacking]:
-    """The kinds of challenge of which a rider has no image."""
+def _kinds_lacking(
+    faces: pl.DataFrame, challenge: Sequence[ImageCard], said: Reached
+) -> list[Lacking]:
+    """The kinds of challenge of which a rider has no image, and of light who else has it."""
     shown = {card.faces[0].kind for card in challenge}
-    told = {lacking.name: lacking for lacking in _lacking(faces.drop_nulls("kind"), "kind")}
-    return [told.get(kind, Lacking(kind, 0)) for kind in KINDS if kind not in shown]
+    told = {one.name: one for one in _lacking(faces.drop_nulls("kind"), "kind")}
+    lacks = [told.get(kind, Lacking(kind, 0)) for kind in KINDS if kind not in shown]
+    return [
+        replace(one, reach=said("lighting", one.name)) if one.name in LIGHTS else one
+        for one in lacks
+    ]
 
 
 def _ledger_svg(tables: VideoTables) -> str | None:
@@ -248,9 +293,8 @@ def _ledger_svg(tables: VideoTables) -> str | None:
 
 def timeline_svg(tables: VideoTables, settings: Settings) -> str:
     """Who was seen when, in what light, and where the images were taken."""
-    return track_timeline_svg(
-        tables.frames, tables.face_tracks, tables.riders, _exported(tables), settings.buckets
-    )
+    shown = (tables.frames, tables.face_tracks, tables.riders, _exported(tables))
+    return track_timeline_svg(*shown, settings.buckets, phases=tables.ride_phases)
 
 
 def rider_moments_svg(tables: VideoTables) -> str | None:
@@ -281,7 +325,7 @@ def _video_facts(tables: VideoTables, provenance: Provenance) -> VideoFacts:
         sampled_frames=tables.frames.height,
         faces_seen=tables.frame_ledger.height,
         scene_cuts=int(tables.frames["scene_cut"].sum()),
-        camera=provenance.camera.page_words if provenance.camera else None,
+        camera=provenance.camera.sentence if provenance.camera else None,
     )
 
 

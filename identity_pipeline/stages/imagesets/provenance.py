@@ -10,15 +10,18 @@ from typing import Any
 import polars as pl
 
 from identity_pipeline.core.camera.head_frame import zero_for
+from identity_pipeline.core.camera.versions import kept_words
 from identity_pipeline.core.privacy.consent import NOT_ASKED, Verdict, together
+from identity_pipeline.core.ride.expectation import expectations
+from identity_pipeline.core.ride.spans import spans_of
 from identity_pipeline.media.page import ModelFacts
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.models.licences import licence_of
-from identity_pipeline.settings import Settings
+from identity_pipeline.settings import RideSettings, Settings
 from identity_pipeline.stages.specs.cache_key import deciding_settings, shaping_settings
 from identity_pipeline.stages.video.notes import notes_of_file, notes_of_frames
 from identity_pipeline.storage.cameras.editions import EditionName
-from identity_pipeline.storage.cameras.pins import CAMERA, Pinned
+from identity_pipeline.storage.cameras.pins import CAMERA, RIDE, Pinned
 from identity_pipeline.storage.video.highlights import Highlights
 
 
@@ -41,17 +44,12 @@ class KnownCamera:
 
     @property
     def sentence(self) -> str:
-        """Which it is, of how many videos."""
-        name = f"camera {self.name}" if self.name else "the camera"
-        return f"{name}, version {self.edition.version} (of {self.edition.videos} videos)"
-
-    @property
-    def page_words(self) -> str:
-        """The same, and where riders look ahead before its lens: the other frame of all angles."""
+        """Which it is, of how many videos, and where riders look ahead before its lens."""
+        name = f"Camera {self.name}" if self.name else "The camera without a name"
         zeros = (("yaw", self.yaw), ("pitch", self.pitch))
-        told = [f"{axis} {angle:+.0f}°" for axis, angle in zeros if angle is not None]
-        ahead = f"; before the lens riders look ahead at {', '.join(told)}" if told else ""
-        return f"{self.sentence}{ahead}"
+        told = [f"{axis} {round(angle):+d}°" for axis, angle in zeros if angle is not None]
+        ahead = f", whom the lens sees at {', '.join(told)}" if told else ""
+        return f"{kept_words(name, self.edition.version, self.edition.videos)}{ahead}."
 
     def as_json(self) -> dict[str, Any]:
         """As the manifest says it."""
@@ -80,6 +78,41 @@ class KnownCamera:
 
 
 @dataclass(frozen=True)
+class KnownRide:
+    """What an export says of the ride of its video's camera.
+
+    Attributes:
+        edition: of the model that the video keeps.
+        expected: phases in which riders are hardly ever seen well, in sentences.
+    """
+
+    edition: EditionName
+    expected: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """As the manifest says it."""
+        return {"model": str(self.edition), "expected": list(self.expected)}
+
+    @classmethod
+    def of(cls, pinned: Pinned, phases: pl.DataFrame, settings: RideSettings) -> KnownRide | None:
+        """Of the model that a video keeps; None where it keeps none.
+
+        Args:
+            pinned: what it keeps.
+            phases: its table `ride_phases`.
+            settings: which phases are named.
+
+        Raises:
+            DamagedFileError: the model is not what was written.
+        """
+        model = pinned.edition(RIDE)
+        if model is None:
+            return None
+        told = expectations(spans_of(phases), model.table("ride_expected"), settings)
+        return cls(model.name, told)
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Where an export comes from.
 
@@ -94,6 +127,7 @@ class Provenance:
         highlights: name, SHA-256 and windows of the video's highlights; None where it has none.
         consents: the verdict on each rider by seat; None while consent is not required.
         camera: what is known of the camera; None where the video was made without.
+        ride: the same of the ride.
     """
 
     video_id: str
@@ -106,6 +140,7 @@ class Provenance:
     highlights: Mapping[str, Any] | None = None
     consents: Mapping[int, Verdict] | None = None
     camera: KnownCamera | None = None
+    ride: KnownRide | None = None
 
     def refused(self, seats: Iterable[int]) -> Verdict | None:
         """Why nothing may be shown of some riders; None where it may."""
@@ -151,6 +186,7 @@ def provenance_of(
     highlights: Highlights | None = None,
     consents: Mapping[int, Verdict] | None = None,
     camera: KnownCamera | None = None,
+    ride: KnownRide | None = None,
 ) -> Provenance:
     """The provenance of one video's export; says the file's name but not where it lay."""
     source = ride_video.drop("video_id", "path").row(0, named=True)
@@ -167,6 +203,7 @@ def provenance_of(
         highlights=_highlights(highlights, settings) if highlights else None,
         consents=consents,
         camera=camera,
+        ride=ride,
     )
 
 

@@ -19,14 +19,12 @@ from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Camera
 from identity_pipeline.storage.cameras.editions import Edition
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.tables.camera import OF_A_MODEL
 
 NO_NAME: Final = "the camera without a name"
 UNNAMED: Final = "unnamed"
 """The word of commands for the camera without a name."""
-TABLES_SHOWN: Final = (
-    *("camera_seats", "camera_pose_zero", "camera_reach", "camera_normals", "camera_members"),
-)
-RIDE_SHOWN: Final = ("ride_track", "ride_stretches")
+RIDE_SHOWN: Final = ("ride_track", "ride_stretches", "ride_expected")
 
 
 class NoCameraError(IdentityPipelineError, LookupError):
@@ -167,7 +165,7 @@ def _account(cameras: Cameras, record: CameraRecord, settings: CameraSettings) -
         if name is not None:
             model = cameras.edition(camera, name)
         if model is not None:
-            tables = {table: model.table(table) for table in TABLES_SHOWN}
+            tables = {table: model.table(table) for table in OF_A_MODEL}
     except DamagedFileError as error:
         tables, damage = {}, str(error)
     ride, ride_damage = _ride_of(cameras, camera)

@@ -11,7 +11,7 @@ and what is in it (`stages.library.camera_model`, `stages.library.ride_template`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -46,6 +46,11 @@ class Taught(Protocol):
         """`CAMERA` or `RIDE`."""
         ...
 
+    @property
+    def tables(self) -> Collection[str]:
+        """Those that each edition has; one of earlier code that lacks one is made anew."""
+        ...
+
     def next_edition(self, which: int) -> EditionName | None:
         """The edition that a version of the camera can have now, and has not.
 
@@ -74,13 +79,19 @@ def make_editions(cameras: Cameras, record: CameraRecord, taught: Taught) -> lis
     for which, version in enumerate(record.versions):
         there = cameras.editions(record.camera, taught.of)
         own = [name for name in there if name.version == version.number]
-        due = [name for name in own if cameras.damage(record.camera, name, taught.of)]
+        due = [name for name in own if not _is_whole(cameras, record.camera, name, taught)]
         due += [name for name in [taught.next_edition(which)] if name is not None]
         for name in due:
             content = taught.content(which, name)
             if content is not None and _put(cameras, record.camera, taught.of, name, content):
                 made.append(name)
     return made
+
+
+def _is_whole(cameras: Cameras, camera: str | None, name: EditionName, taught: Taught) -> bool:
+    if cameras.damage(camera, name, taught.of):
+        return False
+    return set(taught.tables) <= set(cameras.edition(camera, name, taught.of).tables)
 
 
 def _put(

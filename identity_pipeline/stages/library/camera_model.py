@@ -44,6 +44,7 @@ from identity_pipeline.storage.cameras.editions import EditionName
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
+from identity_pipeline.tables.camera import OF_A_MODEL
 
 CODE: Final = "1"
 """Of what is computed here and in `core.camera`; noted in each edition."""
@@ -145,6 +146,10 @@ class _Model:
     @property
     def of(self) -> str:
         return CAMERA
+
+    @property
+    def tables(self) -> Collection[str]:
+        return OF_A_MODEL
 
     @property
     def settings(self) -> Settings:

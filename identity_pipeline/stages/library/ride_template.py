@@ -20,13 +20,17 @@ import polars as pl
 
 from identity_pipeline.core.camera.versions import edition
 from identity_pipeline.core.ride.course import CHANNELS, Course, course_of
+from identity_pipeline.core.ride.expectation import expected_of, good_by_phase
+from identity_pipeline.core.ride.frame_phases import frame_phases
 from identity_pipeline.core.ride.naming import Phase, name_phases
 from identity_pipeline.core.ride.template import (
     NoTemplate,
     Template,
     build_template,
+    follow,
     other_ride_words,
 )
+from identity_pipeline.core.tracks.riders import rider_faces
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.library.camera_editions import (
     Content,
@@ -42,11 +46,14 @@ from identity_pipeline.storage.cameras.editions import Edition, EditionName
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
+from identity_pipeline.tables.ride import OF_VIDEO, RIDE_TABLES
 
-CODE: Final = "1"
+CODE: Final = "2"
 """Of what is computed here and in `core.ride`; noted in each edition."""
 STEPS: Final = 4
 """Where too few follow one course, at most a quarter of those wanted is looked at besides."""
+SEEN_BY: Final = ("frames", "face_tracks", "riders", "face_quality")
+"""The tables of a ride that say when a rider is seen well in it."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,10 @@ class _Ride:
     def of(self) -> str:
         return RIDE
 
+    @property
+    def tables(self) -> Collection[str]:
+        return set(RIDE_TABLES) - set(OF_VIDEO)
+
     def known(self, made: Sequence[EditionName]) -> KnownRide:
         """What is known of the ride now."""
         camera = self.record.camera
@@ -161,7 +172,9 @@ class _Ride:
             "settings": chosen(self.settings, ("ride",)),
         }
         phases = name_phases(template, self.settings.ride)
-        return Content(tables_of(template, phases, versions), "ride_members", about)
+        tables = tables_of(template, phases, versions)
+        tables["ride_expected"] = _expected(self.store, template, phases)
+        return Content(tables, "ride_members", about)
 
     def _template(self, which: int, followers: int) -> Template | NoTemplate:
         """Of the first videos of which so many follow one course; in steps, for each is work."""
@@ -254,6 +267,22 @@ def other_ride(store: TableStore, video: str) -> str | None:
         return None  # its own step tells of it
     state, sentence = row
     return sentence if state == OTHER_RIDE else None
+
+
+def _expected(store: TableStore, template: Template, phases: Sequence[Phase]) -> pl.DataFrame:
+    """The table `ride_expected`: of the rides that the template is made of."""
+    step_s = template.track.course.step_s
+    rides = []
+    for video in template.members:
+        try:
+            frames, *seen = (store.read(name, video) for name in SEEN_BY)
+        except (MissingTableError, DamagedFileError):
+            continue  # its own step tells of it
+        followed = follow(course_of(frames, step_s), template)
+        tracks, riders, quality = seen
+        faces = rider_faces(tracks, riders).join(quality.select("face_id", "loose"), on="face_id")
+        rides.append(good_by_phase(frame_phases(frames, followed, phases, step_s), faces))
+    return expected_of(rides)
 
 
 def tables_of(

@@ -138,6 +138,14 @@ class Cameras:
         """
         return self.record_in(folder_of(camera))
 
+    def of_video(self, video_id: str) -> CameraRecord | None:
+        """What is noted of the camera that filmed a video; None where no record has it.
+
+        Records that are damaged are passed over: see `damaged`.
+        """
+        found = small_files.readable(self._folders(), self.record_in)
+        return next((record for record in found if video_id in record.videos), None)
+
     def order(self, camera: str | None) -> list[str]:
         """Its videos as they came; raises as `record` does."""
         found = self.record(camera)

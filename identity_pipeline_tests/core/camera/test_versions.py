@@ -206,5 +206,7 @@ def test_what_is_beyond_or_unknown_is_no_cell_and_who_reached_nothing_is_a_rider
     assert set(table["of_riders"]) == {4}
     assert table.filter(pl.col("axis") == "pose")["riders"].sum() == 0
     assert table.filter(pl.col("axis") == "yaw")["riders"].sum() == 2
-    assert lacking_words(table, "yaw", "[-5,5)", S) is None  # four riders say nothing
+    assert lacking_words(table, "yaw", "[-5,5)", S) == (
+        "who reaches it here is not known (4 riders are too few)"
+    )
     assert reach(cells.clear(), B)["low"].null_count() == table.height

@@ -1,0 +1,74 @@
+"""The stretches of a video by phase: what its timeline shows, and what sentences speak of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from identity_pipeline.core.ride.naming import HUMAN
+
+NOT_KNOWN: Final = "not known"
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of a video, or of a template, that is of one phase.
+
+    Attributes:
+        start_ms, end_ms: on the clock of the video, up to where the next stretch begins.
+        number: of the phase in the template, from 0; None where no phase is known.
+        phase: its name, see `core.ride.naming.PHASES`; None where it is not known.
+        title: what people call it; None where nobody said.
+        by_people: whether people said so, and not the template.
+    """
+
+    start_ms: float
+    end_ms: float
+    number: int | None = None
+    phase: str | None = None
+    title: str | None = None
+    by_people: bool = False
+
+    @property
+    def words(self) -> str:
+        """How it is called."""
+        return self.title or (self.phase or NOT_KNOWN).replace("_", " ")
+
+
+def spans_of(phases: pl.DataFrame) -> list[Span]:
+    """The stretches of a video, in its order, without a gap.
+
+    Args:
+        phases: table `ride_phases`.
+    """
+    if not phases.height:
+        return []
+    rows = phases.sort("frame_idx").with_columns(
+        run=pl.col("phase_number").ne_missing(pl.col("phase_number").shift()).cum_sum()
+    )
+    begins = rows.unique("run", keep="first", maintain_order=True)
+    starts = begins["timestamp_ms"].to_list()
+    ends = [*starts[1:], rows["timestamp_ms"][-1]]
+    named = begins.select("phase_number", "phase", "title", by_people=pl.col("source") == HUMAN)
+    return [
+        Span(start, end, number, phase, title, bool(by_people))
+        for start, end, (number, phase, title, by_people) in zip(
+            starts, ends, named.iter_rows(), strict=True
+        )
+    ]
+
+
+def stretches_of(stretches: pl.DataFrame, step_ms: float) -> list[Span]:
+    """The same of a template, on its own clock.
+
+    Args:
+        stretches: table `ride_stretches`.
+        step_ms: between two points of the template.
+    """
+    columns = ("start", "end", "phase_number", "phase", "title", "source")
+    return [
+        Span(start * step_ms, end * step_ms, number, phase, title, source == HUMAN)
+        for start, end, number, phase, title, source in stretches.select(columns).iter_rows()
+    ]
