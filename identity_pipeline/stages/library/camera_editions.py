@@ -76,16 +76,21 @@ def make_editions(cameras: Cameras, record: CameraRecord, taught: Taught) -> lis
         Those that were made.
     """
     made = []
-    for which, version in enumerate(record.versions):
-        there = cameras.editions(record.camera, taught.of)
-        own = [name for name in there if name.version == version.number]
-        due = [name for name in own if not _is_whole(cameras, record.camera, name, taught)]
-        due += [name for name in [taught.next_edition(which)] if name is not None]
-        for name in due:
+    for which in range(len(record.versions)):
+        for name in _due(cameras, record, taught, which):
             content = taught.content(which, name)
             if content is not None and _put(cameras, record.camera, taught.of, name, content):
                 made.append(name)
     return made
+
+
+def _due(cameras: Cameras, record: CameraRecord, taught: Taught, which: int) -> list[EditionName]:
+    """The editions of a version that are damaged, and the next that it can have."""
+    number = record.versions[which].number
+    own = [name for name in cameras.editions(record.camera, taught.of) if name.version == number]
+    due = [name for name in own if not _is_whole(cameras, record.camera, name, taught)]
+    newest = taught.next_edition(which)
+    return due if newest is None else [*due, newest]
 
 
 def _is_whole(cameras: Cameras, camera: str | None, name: EditionName, taught: Taught) -> bool:
