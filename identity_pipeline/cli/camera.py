@@ -25,6 +25,7 @@ def camera() -> None:
       identity-pipeline camera list          all cameras, their versions, what is known
       identity-pipeline camera show cam3     one: seats, pose zero, versions; --json has all tables
       identity-pipeline camera renew cam3    lets its older videos keep the newest model
+      identity-pipeline camera label ride_004-1a2b3c4d 41 58 dark --title tunnel
     """
 
 
@@ -73,7 +74,7 @@ def show_camera(camera_name: str, as_json: bool, data: str | None) -> None:
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
-    account = account_of(store.layout, settings.camera, named(camera_name))
+    account = account_of(store.layout, settings.camera, named(store.layout, camera_name))
     if as_json:
         echo_json(account.in_full())
         return
@@ -114,7 +115,7 @@ def renew_cameras(
         )
     settings = merged_settings(overrides(data))
     store, some, moved = open_store(settings), videos or None, []
-    names = [named(camera_name)] if camera_name else Cameras(store.layout).names()
+    names = [named(store.layout, camera_name)] if camera_name else Cameras(store.layout).names()
     for name in names:
         due = renewals(store, name, some) if dry_run else renew(store, settings, name, some)
         moved += due
@@ -122,6 +123,33 @@ def renew_cameras(
         echo_json({"dry_run": dry_run, "outdated": [asdict(each) for each in moved]})
     else:
         _tell_renewed(moved, dry_run)
+
+
+@camera.command("label")
+@click.argument("video")
+@click.argument("start", type=float)
+@click.argument("end", type=float)
+@click.argument("phase")
+@click.option("--title", help="What it is called.")
+@data_option
+def label_phase(
+    video: str, start: float, end: float, phase: str, title: str | None, data: str | None
+) -> None:
+    """Say what a part of the ride is: PHASE, from START to END seconds of VIDEO.
+
+    PHASE is boarding, ride, dark, flash, glare, high_motion, brake or stop. All videos of the
+    camera pass the same parts, so it is said once, of any of them. It becomes a line of
+    data/cameras/phases.csv, which may be edited; of two that overlap the later one counts.
+
+    \b
+      identity-pipeline camera label ride_004-1a2b3c4d 41 58.5 dark --title tunnel
+    """
+    from identity_pipeline.core.ride.labels import PhaseLabel
+    from identity_pipeline.stages.library.phase_labelling import label_part
+
+    settings = merged_settings(overrides(data))
+    said = PhaseLabel(video, start, end, phase, title)
+    say(label_part(open_store(settings), settings, said))
 
 
 def _tell_renewed(moved: Sequence[Renewal], dry_run: bool) -> None:
@@ -150,8 +178,8 @@ def _tell(account: CameraAccount, page: CameraPage) -> None:
     if page.zeros:
         echo_table(("straight ahead of", "yaw", "pitch", ">riders", ">videos"), page.zeros)
     if page.phases:
-        echo_table((">from", ">to", "part of the ride"), page.phases)
-    for sentence in page.expected:
+        echo_table((">from", ">to", "part of the ride", "who says so"), page.phases)
+    for sentence in (*page.expected, *account.unplaced):
         say(sentence)
     rows = (
         (v["version"], v["first_video"], "; ".join(v["causes"]) or "the first", v["noticed"])

@@ -204,7 +204,8 @@ def _dial(row: Mapping[str, Any], axis: str, left: float) -> list[str]:
         return f"{num(middle + radius * math.sin(turn))} {num(ground - radius * math.cos(turn))}"
 
     rim = f"M{at(-DIAL, _RADIUS)}A{num(_RADIUS)} {num(_RADIUS)} 0 0 1 {at(DIAL, _RADIUS)}"
-    parts = [text(left, 15, f"{axis} {zero_words(row, axis)}", "strong" if row[axis] else None),
+    known = row[axis] is not None
+    parts = [text(left, 15, f"{axis} {zero_words(row, axis)}", "strong" if known else None),
              tag("path", d=rim, class_="line")]  # fmt: skip
     for tick in range(-45, 46, 15):
         parts.append(tag("path", d=f"M{at(tick, _RADIUS - 5)}L{at(tick, _RADIUS + 2)}",
@@ -213,12 +214,12 @@ def _dial(row: Mapping[str, Any], axis: str, left: float) -> list[str]:
         parts.append(text(x, y + 4, f"{tick:+d}°".replace("-", "\N{MINUS SIGN}") if tick else "0°",
                           "mid small"))  # fmt: skip
     low, high = row[f"{axis}_low"], row[f"{axis}_high"]
-    colour = SET_COLOURS["anchor"] if row[axis] is not None else OTHER_COLOUR
+    colour = SET_COLOURS["anchor"] if known else OTHER_COLOUR
     if low is not None:
         wedge = (f"M{num(middle)} {num(ground)}L{at(low, _RADIUS)}A{num(_RADIUS)} {num(_RADIUS)} "
                  f"0 0 1 {at(high, _RADIUS)}Z")  # fmt: skip
         parts.append(tag("path", d=wedge, fill=colour, fill_opacity=0.3))
-    if row[axis] is not None:
+    if known:
         hand = f"M{num(middle)} {num(ground)}L{at(row[axis], _RADIUS)}"
         parts.append(tag("path", d=hand, stroke=colour, stroke_width=2.5))
     parts.append(tag("circle", cx=middle, cy=ground, r=4.0, fill=PERSON_COLOURS[0]))

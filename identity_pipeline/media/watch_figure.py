@@ -33,7 +33,7 @@ def watch_svg(told: Sequence[tuple[str, Figures]], since: str | None, loud: Sequ
         values = np.array([_value(figures, name) for _, figures in told])
         parts += _row(TOP + row * ROW_H, name, values, first, begun, name in loud)
     height = TOP + len(shown) * ROW_H
-    if begun is not None:
+    if begun is not None and begun >= first:
         x = _x(begun - first - 0.5, len(told) - first)
         parts.append(tag("path", tip(f"since {since}"), d=f"M{num(x)} {num(TOP)}V{num(height)}",
                          stroke=ALARM, stroke_width=1.5, stroke_dasharray="4 3"))  # fmt: skip

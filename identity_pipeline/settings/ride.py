@@ -85,3 +85,13 @@ class RideSettings(Group):
         gt=0,
         le=1,
     )
+    boarding_chance: float = tunable(
+        0.001,
+        "Where the seats of the camera are not known: who is seen at boarding, and never beside "
+        "it, is no rider where chance would let a rider be missed so with less than this "
+        "probability.",
+        unit="probability",
+        source="design: 99.9 %; with a fifth of the ride at boarding that takes five seconds",
+        gt=0,
+        lt=1,
+    )

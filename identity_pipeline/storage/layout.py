@@ -18,6 +18,7 @@
     data/cameras/{camera}/watch.json   what of each is watched; may be deleted at any time
     data/cameras/{camera}/versions/{version}.{made_of}/    a model of the camera
     data/cameras/{camera}/rides/{version}.{made_of}/       a model of its ride
+    data/cameras/phases.csv            what people say of parts of rides; people may edit it
     data/tables/{asset}/{video_id}.parquet, .manifest.json and .made-of.json
     data/tables/library/                a link to the generation in force
     data/tables/.generations/{number}-{fingerprint}/
@@ -212,6 +213,11 @@ class Layout:
     def ride_models(self, folder: str) -> Path:
         """The models of the ride of one camera."""
         return self.camera(folder) / "rides"
+
+    @property
+    def phase_labels(self) -> Path:
+        """What people say of parts of the rides of all cameras."""
+        return self.cameras / "phases.csv"
 
     @property
     def audits(self) -> Path:

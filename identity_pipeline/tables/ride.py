@@ -18,7 +18,7 @@ RIDE_TABLES: Final[dict[str, Table]] = {
             "timestamp_ms": pl.Float64,
             "position_s": pl.Float64,  # on the template; null: outside of it, or none is known
             "phase_number": pl.Int64,  # of the template's phases, from 0
-            "phase": pl.String,  # see core.ride.naming.PHASES
+            "phase": pl.String,  # see core.ride.phases.PHASES
             "title": pl.String,  # what people call it; null: nobody said
             "source": pl.String,  # template, or human
         },
@@ -81,6 +81,20 @@ RIDE_TABLES: Final[dict[str, Table]] = {
         },
         "phase_number",
         ranges={"with_good": COUNT, "rides": COUNT},
+    ),
+    "ride_labels": Table(  # of a model: what people said of parts of the ride, and where it lies
+        {
+            "number": pl.Int64,  # in the order of the file, from 0
+            "video": pl.String,  # of whose times it is said; of one that is gone, a stand-in
+            "start_s": pl.Float64,  # since its first frame
+            "end_s": pl.Float64,
+            "phase": pl.String,
+            "title": pl.String,
+            "start": pl.Int64,  # points of the track; null: it lies nowhere
+            "end": pl.Int64,
+            "why": pl.String,  # why it lies nowhere: gone, not_shown
+        },
+        "number",
     ),
     "ride_members": Table(  # of a model: the videos that were looked at
         {

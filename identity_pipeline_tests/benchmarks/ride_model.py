@@ -28,7 +28,7 @@ from identity_pipeline.core.ride.naming import name_phases
 from identity_pipeline.core.ride.template import NoTemplate, build_template, follow
 from identity_pipeline.settings import RecallSettings, RideSettings
 from identity_pipeline_tests.core.ride.rides import OTHER_TRACK, any_train, ride, seconds_off
-from identity_pipeline_tests.core.test_recall import UNIFORM, answers_of, population
+from identity_pipeline_tests.core.test_recall import answers_of, population
 
 S = RideSettings()
 REACH_S = 0.5
@@ -94,9 +94,7 @@ def recalls(audits: int, all_clicks: list[int]) -> dict[str, object]:
         for sizes, missed, shown, exported in product(SIZES, MISSED, SHOWN, (20, 60)):
             strata = dict(zip(LEFT_OUT, sizes, strict=True))
             moments = population(*((0, s, n) for s, n in strata.items()), exported=exported)
-            wanted = allocate(
-                {(0, s): n for s, n in strata.items()}, UNIFORM, RecallSettings(clicks=clicks)
-            )
+            wanted = allocate({(0, s): n for s, n in strata.items()}, RecallSettings(clicks=clicks))
             rng = np.random.default_rng([clicks, exported, *sizes])
             hits = 0
             for audit in range(audits):

@@ -11,17 +11,22 @@ import pytest
 from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
+from identity_pipeline.core.ride.labels import PhaseLabel, PlacedLabel
+from identity_pipeline.media.watch_figure import watch_svg
 from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.desk.pictures import RiderShown, RideShown, SetShown, Shown
 from identity_pipeline.stages.desk.ride_camera import ride_camera
+from identity_pipeline.stages.library.camera_account import named, word_of
 from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras, folder_of
-from identity_pipeline.storage.cameras.editions import EditionName
+from identity_pipeline.storage.cameras.editions import EditionName, table_of_labels
+from identity_pipeline.storage.cameras.phase_labels import PhaseLabels
 from identity_pipeline.storage.cameras.pins import Pin, Pins
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.tables import TABLES
 from identity_pipeline_tests.desk.opened import Opened, desk_on, opened
 from identity_pipeline_tests.made_up_cameras import make_known
 
+GONE_LABEL = PhaseLabel("v0002", 5, 9, "dark", "tunnel")
 FIGURES = "seats", "zero", "reach", "ride"
 KNOWN, YOUNG = f"/cameras/{folder_of('cam1')}", f"/cameras/{folder_of('cam2')}"
 
@@ -43,7 +48,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "ride_expected": pl.DataFrame(
             [(0, 24, 24), (1, 0, 24)], schema=TABLES["ride_expected"], orient="row"
         ),
+        "ride_labels": table_of_labels([PlacedLabel(GONE_LABEL, None, None, "gone")]),
     }
+    PhaseLabels(layout).add("cam1", GONE_LABEL)
+    PhaseLabels(layout).add("cam1", PhaseLabel("v0003", 2, 4, "brake"))
     Cameras(layout).write_model("cam1", EditionName(1, 20, 20), tables, {}, RIDE)
     return root
 
@@ -70,6 +78,8 @@ def test_the_page_of_a_known_camera_shows_its_model_and_its_versions(desk: Opene
         assert path in shown and desk.page(path).startswith("<svg")
     assert "tunnel" in desk.page(f"/img/camera/{folder_of('cam1')}/ride.svg") and "0:04" in shown
     assert "No good frames 0:04 to 0:12: tunnel (0 of 24 rides)." in shown
+    assert "The label tunnel at 5 to 9 s of v0002 is kept" in shown
+    assert "The label brake at 2 to 4 s of v0003 waits for the next model" in shown
     reach = desk.page(f"/img/camera/{folder_of('cam1')}/reach.svg")
     assert "nobody" in reach and reach.count("data-cell") == 35
     seats = desk.page(f"/img/camera/{folder_of('cam1')}/seats.svg")
@@ -150,4 +160,21 @@ def test_the_command_says_the_same(data: Path) -> None:
     assert "seat 0, front row" in said("show", "cam1")
     told = json.loads(said("show", "cam1", "--json"))
     assert {row["cell"] for row in told["tables"]["camera_reach"]} >= {"smile"}
-    assert "no video of cam9 is known" in said("show", "cam9", code=1)
+    for command in (("show", "cam9"), ("renew", "cam9"), ("renew", "cam9", "--videos", "v0001")):
+        words = " ".join(said(*command, code=1).split())
+        assert "no video of cam9 is known; `identity-pipeline" in words and "camera list" in words
+
+
+def test_a_camera_that_is_called_unnamed_is_not_the_one_without_a_name(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    Cameras(layout).write_record(CameraRecord("unnamed", ("a-1",)))
+    assert named(layout, word_of("unnamed")) == named(layout, "unnamed-e882bcaa") == "unnamed"
+    Cameras(layout).write_record(CameraRecord(None, ("b-2",)))
+    assert named(layout, word_of(None)) is None
+    assert named(layout, word_of("unnamed")) == "unnamed"
+
+
+def test_a_change_before_the_videos_that_are_drawn_is_not_drawn() -> None:
+    for begun, drawn in ((250, True), (45, False)):
+        told = [(f"v{k}", {"luma": 100.0 + 30 * (k >= begun)}) for k in range(300)]
+        assert ("since here" in watch_svg(told, f"v{begun}", ())) is drawn

@@ -94,6 +94,22 @@ def test_what_is_no_decision_changes_nothing(ada: Opened) -> None:
         ada.page(path, 404)
 
 
+def test_what_a_part_of_a_ride_is_becomes_a_line_of_the_file_or_is_refused(ada: Opened) -> None:
+    ride = next(v for v in ada.desk.library().videos if v.startswith("demo_solo"))
+    assert "Parts of the ride" not in ada.page(f"/rides/{ride}")  # of no camera that is known
+    labels = ada.desk.stores.layout.phase_labels
+    said = {"start": "1", "end": "2,5", "phase": "dark", "title": 'the "tunnel", long'}
+    for wrong in ({"end": "1"}, {"start": "soon"}, {"phase": "tunnel"}, {"start": ""}):
+        answer = ada.client.post(f"/rides/{ride}/phases", data=said | wrong)
+        assert answer.status_code == 422 and "Not done" in answer.text
+    assert ada.client.post("/rides/none/phases", data=said).status_code == 422
+    assert not labels.exists()
+    assert "Noted" in ada.client.post(f"/rides/{ride}/phases", data=said).text
+    line = f',{ride},1.0,2.5,dark,"the ""tunnel"", long"'
+    assert labels.read_text(encoding="utf-8").splitlines()[1:] == [line]
+    assert labels.stat().st_mode & 0o777 == 0o600
+
+
 def test_the_same_sets_are_one_version_and_two_are_compared(
     tmp_path: Path, demo_library: Path
 ) -> None:

@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
+from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.imagesets.frame_ledger import build_ledger, conservation_errors
 from identity_pipeline.core.privacy.redaction import Redaction
 from identity_pipeline.media.errors import VideoError
@@ -32,6 +34,7 @@ from identity_pipeline.stages.specs.exported import (
     not_shown,
     shown_sets,
 )
+from identity_pipeline.stages.video.footage import Footage, WantedFrame
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.tables import SET_ASSETS
 from identity_pipeline_tests.conftest import BUNDLED, OPEN
@@ -97,6 +100,25 @@ def test_stamps_that_lead_to_other_frames_change_no_image(
     done = export(demo, tmp_path / "export", wrong)
     assert not done.left_out
     assert images_of(tmp_path / "export") == images_of(sound)
+
+
+def test_a_frame_without_faces_is_sought_only_where_seeking_finds_the_others(
+    demo: VideoLibrary,
+) -> None:
+    tables, video_id = tables_of(demo), demo.video_id(RIDE)
+    step = int(tables.frames["pts"].diff().drop_nulls().mode()[0]) // 3
+    face = tables.face_detections.row(40, named=True)
+    wanted = [WantedFrame(30, {}), WantedFrame(face["frame_idx"], {face["face_id"]: box_of(face)})]
+
+    def shown(frames: pl.DataFrame, asked: list[WantedFrame]) -> dict[int, bytes]:
+        footage = Footage(SOURCE, frames, demo.store.crops(video_id), Settings(), Redaction())
+        return {n: np.asarray(frame).tobytes() for n, frame in footage.proved(asked)}
+
+    right = shown(tables.frames, wanted)
+    assert len(right) == 2
+    wrong = tables.frames.with_columns(pl.col("pts") + step)
+    assert shown(wrong, wanted) == right
+    assert shown(wrong, wanted[:1]) == {0: right[0]}  # nothing vouches for seeking: it is counted
 
 
 def test_an_image_of_another_frame_is_left_out_and_the_others_are_sound(

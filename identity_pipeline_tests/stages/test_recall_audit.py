@@ -15,6 +15,7 @@ import pytest
 
 from identity_pipeline.core.recall.audit import MISSED, SHOWN, UNCLEAR, UNUSABLE
 from identity_pipeline.core.recall.estimate import MOMENT
+from identity_pipeline.desk.rooms.recall import _beside
 from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.curation.recall import (
     AuditError,
@@ -23,6 +24,9 @@ from identity_pipeline.stages.curation.recall import (
     face_of_rider,
     recall_sentence,
 )
+from identity_pipeline.stages.desk.audited import AuditFrames, Question, _without
+from identity_pipeline.stages.desk.faces import known_faces
+from identity_pipeline.stages.desk.pictures import RiderShown, SetShown, Shown
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.small_files import DamagedFileError
@@ -196,6 +200,49 @@ def test_moments_of_another_length_are_other_moments(stores: LibraryStores) -> N
 def test_who_may_not_be_exported_is_neither_shown_nor_counted(stores: LibraryStores) -> None:
     audit = audit_of(stores, settings_of(stores, consent={"required": True}), RIDE)
     assert set(audit.refused) == {0, 1} and not audit.moments.height and not audit.asked.height
+
+
+def test_who_may_not_be_shown_is_painted_over_wherever_they_are(stores: LibraryStores) -> None:
+    """Two riders, passers-by of a track and of none; the left rider has two tracks, far apart."""
+    store, at = stores.tables, {"y1": 50.0, "y2": 120.0}
+    rows = [  # frame, number, left edge, track
+        *((5 * n, 0, 100.0, 1 if n < 5 else 3) for n in range(40) if n < 5 or n > 34),
+        *((5 * n, 1, 400.0, 2) for n in range(40)),
+        *((5 * n, 2, 700.0, 9) for n in range(10, 20)),
+        (75, 3, 900.0, None),
+    ]
+    found = [{"face_id": f"{n:06d}-{k}", "frame_idx": n, "track_id": t, "x1": x, "x2": x + 60, **at}
+             for n, k, x, t in rows]  # fmt: skip
+    for name in ("face_detections", "face_tracks"):
+        kept = [{c: row[c] for c in TABLES[name] if c in row} for row in found]
+        tracked = [row for row in kept if row.get("track_id", 0) is not None]
+        store.write(name, RIDE, pl.DataFrame(tracked, schema=TABLES[name]), "painted")
+    seats = [
+        {"track_id": t, "person_id": p, "reason": "rider"} for t, p in ((1, 0), (3, 0), (2, 1))
+    ]
+    store.write("riders", RIDE, pl.DataFrame(seats, schema=TABLES["riders"]), "painted")
+
+    def painted(frame: int, asked: str, **consent: object) -> list[float]:
+        settings = settings_of(stores, consent=consent)
+        frames = AuditFrames(store, settings)
+        hidden = frames._hidden(RIDE, known_faces(store, RIDE))
+        return sorted(box.x1 for box in _without(hidden, asked).at(frame))
+
+    assert painted(75, "000075") == []  # consent is not asked for
+    everybody = {"required": True}
+    assert painted(75, "000075", **everybody) == [100.0, 400.0, 700.0, 900.0]
+    assert painted(75, "000075-2", **everybody) == [100.0, 400.0, 900.0]  # it may be the rider
+    assert painted(75, "000075-3", **everybody) == [100.0, 400.0, 700.0]
+    silent = {"required": True, "unknown": "allow", "minors": "allow"}
+    assert painted(75, "000075", **silent) == []
+
+
+def test_no_pair_is_shown_beside_where_the_other_rider_may_not_be() -> None:
+    one, two = (Shown("v", f, f"{f}.jpg", "0:01", "", {}, None, None) for f in ("alone", "both"))
+    sets = (SetShown("anchor", (one,), False), SetShown("pair", (two,), False))
+    riders, question = {0: RiderShown(0, "rider 0", None, sets)}, Question(0, 1, "000001", "", "")
+    assert _beside(riders, question, alone=False) == ["alone.jpg", "both.jpg"]
+    assert _beside(riders, question, alone=True) == ["alone.jpg"]
 
 
 @pytest.mark.parametrize("harm", [b'{"at": "x"}\n', b"{", b"\xff\n"])

@@ -35,8 +35,9 @@ def rounded(values: Iterable[float], digits: int) -> list[float]:
     return [int(v) if v == int(v) else v for v in near]
 
 
-_PHASES = {"board": "boarding", "end": "boarding", "tunnel": "dark", "glare": "glare", "flash": "flash", "drop": "high_motion", "brake": "brake"}  # fmt: skip
-"""What the pipeline calls the segments, and the flash in one; all others are `ride`."""
+_PHASES = {"board": "boarding", "end": "boarding", "tunnel": "dark", "glare": "glare", "flash": "flash", "post": "high_motion", "brake": "brake"}  # fmt: skip
+"""What the pipeline calls the segments, and the flash and the passing post in one; all others are
+`ride`. The post alone is of high motion, for the drop is less than twice as fast as the rest."""
 MOMENT_S = RecallSettings().moment_s
 
 
@@ -78,7 +79,8 @@ def face_row(
 def frame_row(stage: Stage, frame: int, faces: list[Row]) -> Row:
     """The truth of a frame; its lighting follows when all frames are known."""
     course, plan = stage.course, stage.plan
-    shown = "flash" if course.flash[frame] else course.kind[frame]
+    shown = "post" if course.occluder[frame] else course.kind[frame]
+    shown = "flash" if course.flash[frame] else shown
     phase = {"phase": _PHASES.get(shown, "ride")} if plan.mount else {}
     return phase | {
         "frame_idx": frame - plan.filmed.start,

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from identity_pipeline.core.ride.course import Array, elapsed_s
-from identity_pipeline.core.ride.naming import Phase
+from identity_pipeline.core.ride.phases import Phase
 from identity_pipeline.core.ride.template import Followed
 from identity_pipeline.tables.ride import RIDE_TABLES
 

@@ -18,12 +18,12 @@ it is Otsu's threshold of the motion (Otsu, "A threshold selection method from g
 histograms", IEEE Trans. SMC 9, 1979), and where the two sides of it lie no farther apart than
 `APART` times their own spread, the ride has no standstill, or is one.
 
-What belongs here: naming a template's parts. What does not: laying it (`core.ride.template`).
+What belongs here: naming a template's parts. What does not: laying it (`core.ride.template`), and
+what people say of its parts (`core.ride.labels`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
@@ -40,10 +40,10 @@ from identity_pipeline.core.ride.course import (
     Array,
     median,
 )
+from identity_pipeline.core.ride.phases import Phase
 from identity_pipeline.core.ride.template import Template
 from identity_pipeline.settings import RideSettings
 
-PHASES: Final = ("boarding", "ride", "dark", "flash", "glare", "high_motion", "brake", "stop")
 SURE: Final = 3.0
 """A standstill begins and ends where motion is within so many standard deviations of the standing's
 own, so that slowing down and setting off are no part of it."""
@@ -59,30 +59,6 @@ BRAKE_S: Final = 10.0
 """Braking takes at most so long: from 15 m/s at 0.15 g, a gentle brake."""
 SMOOTH_S: Final = 1.0
 """Motion is smoothed over so long: it is the jerkiest of the signals."""
-HUMAN, TEMPLATE = "human", "template"
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of the track.
-
-    Attributes:
-        start, end: points of the template, from `start` up to, but not including, `end`.
-        phase: of `PHASES`.
-        title: what people call it; None where nobody said.
-        source: `TEMPLATE`, or `HUMAN` where a person said so.
-    """
-
-    start: int
-    end: int
-    phase: str
-    title: str | None = None
-    source: str = TEMPLATE
-
-    @property
-    def words(self) -> str:
-        """How it is called in a sentence."""
-        return self.title or self.phase.replace("_", " ")
 
 
 def name_phases(template: Template, settings: RideSettings) -> list[Phase]:
@@ -92,12 +68,14 @@ def name_phases(template: Template, settings: RideSettings) -> list[Phase]:
     usual = median(values)
     motion = _smooth(values[:, MOTION], round(SMOOTH_S / step_s))
     names = np.full(len(values), "ride", dtype="U12")
-    moving = ~_still(motion)
+    still = _bridged(_still(motion), settings.phase_min_s / step_s)
+    moving = ~still
     usual_motion = float(np.nanmedian(motion[moving])) if moving.any() else np.nan
     names[motion - usual_motion > np.log10(settings.high_motion_times)] = "high_motion"
-    _mark_stations(names, ~moving, values[:, FACES], step_s)
+    _mark_stations(names, still, values[:, FACES], step_s)
     _mark_brakes(names, motion, usual_motion, step_s)
-    names[usual[LIGHT] - values[:, LIGHT] > settings.dark_stops * OCTAVES_PER_STOP] = "dark"
+    dark = usual[LIGHT] - values[:, LIGHT] > settings.dark_stops * OCTAVES_PER_STOP
+    names[dark & (names != "boarding")] = "dark"  # a station in a hall is one
     blown = values[:, BLOWN] > np.sqrt(settings.glare_share)
     for start, end in runs_of(blown):
         names[start:end] = "flash" if (end - start) * step_s < settings.flash_s else "glare"
@@ -144,6 +122,15 @@ def _still(motion: Array) -> NDArray[np.bool_]:
     return still
 
 
+def _bridged(still: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
+    """Standstills as one where fewer than that many points are between: riders move, not trains."""
+    still = still.copy()
+    for start, end in runs_of(~still):
+        if start > 0 and end < len(still) and end - start < least:
+            still[start:end] = True
+    return still
+
+
 def _mark_stations(names: NDArray, still: NDArray[np.bool_], faces: Array, step_s: float) -> None:
     """Names standstills: boarding at the ends of the track, where faces are, else a stop."""
     near = END_S / step_s
@@ -154,14 +141,23 @@ def _mark_stations(names: NDArray, still: NDArray[np.bool_], faces: Array, step_
 
 
 def _mark_brakes(names: NDArray, motion: Array, usual: float, step_s: float) -> None:
-    """Names what leads from the usual motion to a standstill, where it takes time."""
+    """Names what leads from the usual motion to a standstill, where it takes time.
+
+    It begins neither before another standstill has ended, nor while the picture changes faster than
+    it usually does: the end of a fast part is no braking.
+    """
+    stood = 0
     for start, end in _stretches(names):
-        if start == 0 or names[start] not in ("boarding", "stop"):
+        if names[start] not in ("boarding", "stop"):
             continue
-        first = max(0, start - round(BRAKE_S / step_s))
+        first, stood = max(stood, start - round(BRAKE_S / step_s)), end
+        fast = np.flatnonzero(motion[first:start] > usual)
+        first += int(fast[-1]) + 1 if len(fast) else 0
+        if first == start:
+            continue
         begin = first + _bend(motion[first:start])
         gap = usual - float(median(motion[start:end, None])[0])
-        if motion[begin] - motion[start - 1] > gap / 2:
+        if motion[begin] - motion[start] > gap / 2:
             names[begin:start] = "brake"
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from identity_pipeline.core.ride.naming import HUMAN
+from identity_pipeline.core.ride.phases import HUMAN
 
 NOT_KNOWN: Final = "not known"
 
@@ -19,7 +19,7 @@ class Span:
     Attributes:
         start_ms, end_ms: on the clock of the video, up to where the next stretch begins.
         number: of the phase in the template, from 0; None where no phase is known.
-        phase: its name, see `core.ride.naming.PHASES`; None where it is not known.
+        phase: its name, see `core.ride.phases.PHASES`; None where it is not known.
         title: what people call it; None where nobody said.
         by_people: whether people said so, and not the template.
     """

@@ -9,11 +9,13 @@ Where the seats of the camera are known they come first: whoever sits in the fro
 rides, however small, and two in two seats are two people. Then there are `row_behind` (seated
 farther back), `boarding_only` (seen while the car boards and never else: staff, the queue) and
 `no_seat` (where people are seen in many videos, and do not ride). Who is in no known seat is judged
-as without seats, if a rider's place is left.
+as without seats, if a rider's place is left. Where the seats are not known and the phases of the
+ride are, these tell who is there while the car boards, and never else.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -108,8 +110,8 @@ def _spanned(tracks: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     return joined.group_by("track_id", maintain_order=True).agg(pl.col("span").sum())
 
 
-SEATED: Final = "seated"
-NO_RIDERS: Final = MappingProxyType({"only_boarding": "boarding_only", "not_a_seat": "no_seat"})
+SEATED, ONLY_BOARDING = "seated", "only_boarding"
+NO_RIDERS: Final = MappingProxyType({ONLY_BOARDING: "boarding_only", "not_a_seat": "no_seat"})
 """Why who stands so to the seats is no rider; see `core.camera.seating`."""
 
 
@@ -119,6 +121,7 @@ def choose_riders(
     settings: RiderSettings,
     clear_faces: dict[int, int] | None = None,
     seating: pl.DataFrame | None = None,
+    at_boarding: AbstractSet[int] = frozenset(),
 ) -> pl.DataFrame:
     """Adds `person_id`, `seat`, `row` and `reason` to the scored tracks; see the module.
 
@@ -129,12 +132,17 @@ def choose_riders(
         clear_faces: how many faces of each track pass the loose gate; None where it is not known.
         seating: track_id, seat, row, standing: see `core.camera.seating`; None where the seats of
             the camera are not known.
+        at_boarding: tracks that are there at boarding alone, told without seats.
 
     Returns:
         The table `riders`. `person_id` counts the riders from left to right; `seat` and `row` are
         null where they are not known.
     """
-    scored = _with_seats(scored, seating)
+    scored = _with_seats(scored, seating).with_columns(
+        standing=pl.when(pl.col("track_id").is_in(list(at_boarding)))
+        .then(pl.lit(ONLY_BOARDING))
+        .otherwise(pl.col("standing"))
+    )
     front = _front_row(scored, settings, clear_faces)
     ahead = pl.col("row").eq_missing(front) & pl.col("row").is_not_null()
     best_first = scored.with_columns(ahead=ahead).sort(
@@ -232,6 +240,7 @@ def find_riders(
     spans: pl.DataFrame | None = None,
     quality: pl.DataFrame | None = None,
     seating: pl.DataFrame | None = None,
+    at_boarding: AbstractSet[int] = frozenset(),
 ) -> pl.DataFrame:
     """The table `riders` of one video; see `score_tracks` and `choose_riders`."""
     scored = score_tracks(tracks, detections, sampled_frames, frame_size, settings, spans)
@@ -242,7 +251,7 @@ def find_riders(
     if quality is not None:
         usable = quality.filter("loose").select("face_id").join(tracks, on="face_id")
         clear = dict(usable.group_by("track_id").len().iter_rows())
-    return choose_riders(scored, frames_of_track, settings, clear, seating)
+    return choose_riders(scored, frames_of_track, settings, clear, seating, at_boarding)
 
 
 def rider_faces(tracks: pl.DataFrame, riders: pl.DataFrame) -> pl.DataFrame:

@@ -106,11 +106,13 @@ def face_tracks(step: VideoStep) -> dg.MaterializeResult:
 def riders(step: VideoStep) -> dg.MaterializeResult:
     """The one or two riders, from left to right, and for every other track why it is none."""
     from identity_pipeline.stages.imagesets.curate import frame_size
-    from identity_pipeline.stages.video.camera_view import seating_of
+    from identity_pipeline.stages.video.camera_view import boarding_of, seating_of
 
     inputs = step.inputs
-    return step.table(
-        lambda: find_riders(
+
+    def compute() -> pl.DataFrame:
+        seating = seating_of(step.camera, inputs.__getitem__, step.settings)
+        return find_riders(
             inputs["face_tracks"],
             inputs["face_detections"],
             inputs["frames"].height,
@@ -118,8 +120,12 @@ def riders(step: VideoStep) -> dg.MaterializeResult:
             step.settings.riders,
             spans_of(inputs["frames"]),
             inputs["face_quality"],
-            seating_of(step.camera, inputs.__getitem__, step.settings),
-        ),
+            seating,
+            boarding_of(step.ride, seating, inputs.__getitem__, step.settings),
+        )
+
+    return step.table(
+        compute,
         lambda table: pictures.describe_riders(
             table, inputs["frames"], inputs["face_tracks"], step.all_settings
         ),

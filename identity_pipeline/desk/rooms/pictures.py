@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, cast, get_args
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from identity_pipeline.core.faces.buckets import AXES
+from identity_pipeline.core.ride.labels import PhaseLabel
+from identity_pipeline.desk.access import curator_of
 from identity_pipeline.desk.acts import subjects_of
-from identity_pipeline.desk.deciding import Act, Form
+from identity_pipeline.desk.deciding import Act, Form, read_form
 from identity_pipeline.desk.pages import desk_of, library_of, page
 from identity_pipeline.desk.rooms.images import pictures_of
 from identity_pipeline.errors import IdentityPipelineError
@@ -25,6 +28,8 @@ from identity_pipeline.stages.desk.comparing import compared
 from identity_pipeline.stages.desk.faces import Face
 from identity_pipeline.stages.desk.ride_camera import ride_camera
 from identity_pipeline.stages.desk.ride_phases import ride_phases
+from identity_pipeline.stages.library.phase_labelling import label_part
+from identity_pipeline.storage.cameras.phase_labels import PhaseLabelError
 from identity_pipeline.storage.video.set_versions import Noted, count, versions
 
 AHEAD: Final = 24
@@ -90,7 +95,7 @@ def _ride(request: Request) -> Response:
         room="pictures",
         ride=ride,
         camera=ride_camera(desk.stores.layout, desk.settings, ride),
-        phases=ride_phases(desk.stores.tables, desk.settings.ride, video_id),
+        phases=ride_phases(desk.stores.tables, desk.settings, video_id),
         recall=recall_sentence(desk.stores, desk.settings, video_id),
         undo=shown.last_events_on(library, ride.rejected),
         versions=count(desk.stores.layout, video_id),
@@ -104,6 +109,36 @@ def _make(request: Request) -> Response:
     shown.has_sets(library_of(request), video_id)
     desk_of(request).remake([video_id])
     return RedirectResponse(f"/rides/{video_id}", 303)
+
+
+async def _label(request: Request) -> Response:
+    """Notes what a curator says of a part of the ride."""
+    form = await read_form(request)
+    if curator_of(request) is None:
+        return RedirectResponse("/who", 303)
+    return await run_in_threadpool(_labelled, request, form)
+
+
+def _labelled(request: Request, form: Form) -> Response:
+    desk, video_id = desk_of(request), request.path_params["video_id"]
+    back = f"/rides/{video_id}"
+    try:
+        shown.has_sets(library_of(request), video_id)  # raises where there is no such ride
+        start, end = (_seconds(form.one(name)) for name in ("start", "end"))
+        title = (form.get("title") or "").strip() or None
+        said = PhaseLabel(video_id, start, end, form.one("phase"), title)
+        told = label_part(desk.stores.tables, desk.settings, said)
+    except IdentityPipelineError as error:
+        return page(request, "refused.html.j2", status=422, why=str(error), done=(), back=back)
+    return page(request, "labelled.html.j2", room="pictures", told=told, back=back)
+
+
+def _seconds(word: str) -> float:
+    """A time as people write it: with a point or a comma."""
+    try:
+        return float(word.strip().replace(",", "."))
+    except ValueError:
+        raise PhaseLabelError(f"{word!r} is no time in seconds, such as 41.5.") from None
 
 
 def _deciding(request: Request) -> dict[str, Any]:
@@ -199,6 +234,7 @@ ROUTES: Final[Collection[Route]] = (
     Route("/rides", _list),
     Route("/rides/{video_id}", _found(_ride)),
     Route("/rides/{video_id}/make", _found(_make), methods=["POST"]),
+    Route("/rides/{video_id}/phases", _label, methods=["POST"]),
     Route("/rides/{video_id}/anchors", _found(_anchors)),
     Route("/rides/{video_id}/compare", _found(_compare)),
     Route("/people/{person_id}/pictures", _found(_person)),

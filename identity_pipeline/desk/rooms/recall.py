@@ -25,6 +25,7 @@ AHEAD: Final = 3
 BESIDE: Final = 24
 """So many exported pictures of the rider are shown beside the moment, at most."""
 TAKE_BACK: Final = "undo"
+PAIR: Final = "pair"
 
 
 def _recall(request: Request) -> Response:
@@ -48,7 +49,7 @@ def _told(request: Request, video_id: str) -> dict[str, Any]:
         "audit": audit,
         "names": {seat: rider.name for seat, rider in riders.items()},
         "question": coming[0] if coming else None,
-        "beside": _beside(riders, coming[0]) if coming else (),
+        "beside": _beside(riders, coming[0], alone=bool(audit.refused)) if coming else (),
         "frames": [
             f"/img/audit/{video_id}/{q.name}.jpg?v={frames.version(video_id)}" for q in coming
         ],
@@ -56,10 +57,17 @@ def _told(request: Request, video_id: str) -> dict[str, Any]:
     }
 
 
-def _beside(riders: dict[int, RiderShown], question: Question) -> list[str]:
-    """Files of what is exported of the rider."""
+def _beside(riders: dict[int, RiderShown], question: Question, *, alone: bool) -> list[str]:
+    """Files of what is exported of the rider.
+
+    Args:
+        riders: by seat.
+        question: of whom.
+        alone: without pairs, for another rider may not be shown.
+    """
     rider = riders.get(question.person_id)
-    pictures = [p.file for one in rider.sets for p in one.pictures] if rider else []
+    sets = [one for one in rider.sets if not (alone and one.kind == PAIR)] if rider else []
+    pictures = [p.file for one in sets for p in one.pictures]
     return [file for file in dict.fromkeys(pictures) if file is not None][:BESIDE]
 
 

@@ -102,6 +102,10 @@ class Consents:
                 against += self._of_video.get(name, ())
         return self._judged(own, against, scope)
 
+    def of_stranger(self, scope: ConsentScope) -> Verdict:
+        """The verdict on somebody about whom nobody could be asked: a bystander."""
+        return self._judged((), (), scope)
+
     def _of_seat(self, video_id: str, seat: int | None) -> Iterator[Target]:
         """What was answered about a rider of a ride, alone or with all others."""
         for target in self._of_video.get(video_id, ()):

@@ -60,7 +60,7 @@ class CameraPage:
         zeros: of the camera, then of its seats: whose, yaw, pitch, how many riders and videos.
         others: cells of expression and light: axis, cell, share of the riders with its interval.
         usual: of phases and figures: phase, figure, usual value, band, videos.
-        phases: of the ride: from, to, what it is.
+        phases: of the ride: from, to, what it is, who says so.
         expected: parts of the ride in which riders are hardly ever seen well, in sentences.
         versions: newest first.
     """
@@ -70,7 +70,7 @@ class CameraPage:
     zeros: Sequence[tuple[str, str, str, int, int]]
     others: Sequence[tuple[str, str, str]]
     usual: Sequence[tuple[str, str, str, str, int]]
-    phases: Sequence[tuple[str, str, str]]
+    phases: Sequence[tuple[str, str, str, str]]
     expected: Sequence[str]
     versions: Sequence[Mapping[str, Any]]
 
@@ -91,7 +91,10 @@ def camera_page(account: CameraAccount, store: TableStore, settings: RideSetting
         zeros=_zeros(tables.get("camera_pose_zero", pl.DataFrame())),
         others=_others(tables.get("camera_reach", pl.DataFrame())),
         usual=_usual(tables.get("camera_normals", pl.DataFrame())),
-        phases=[(clock(s.start_ms), clock(s.end_ms), s.words) for s in _phases(account)],
+        phases=[
+            (clock(s.start_ms), clock(s.end_ms), s.words, "people" if s.by_people else "its videos")
+            for s in _phases(account)
+        ],
         expected=_expected(account, settings),
         versions=account.versions.rows(named=True)[::-1],
     )

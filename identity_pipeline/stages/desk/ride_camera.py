@@ -17,7 +17,7 @@ from identity_pipeline.core.camera.versions import kept_words, known_words
 from identity_pipeline.media.wording import shown_bin
 from identity_pipeline.settings import CameraSettings, Settings
 from identity_pipeline.stages.desk.pictures import RiderShown, RideShown
-from identity_pipeline.stages.library.camera_account import NO_NAME, UNNAMED
+from identity_pipeline.stages.library.camera_account import NO_NAME, word_of
 from identity_pipeline.stages.video.pinning import newest_pin, version_of
 from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras, folder_of
 from identity_pipeline.storage.cameras.pins import CAMERA, Pinned, Pins
@@ -82,7 +82,7 @@ def _without(
         known = known_words(0, len(record.standing_still(-1)), settings)
         return RideCamera(f"{called} is {known}: {OLD_FRAME}", folder)
     now = newest_pin(cameras, record.camera, version_of(record, video_id)).camera
-    command = f"identity-pipeline camera renew {record.camera or UNNAMED} --videos {video_id}"
+    command = f"identity-pipeline camera renew {word_of(record.camera)} --videos {video_id}"
     sentence = f"{called} was not known when this ride was made: {OLD_FRAME}"
     return RideCamera(sentence, folder, renew=command if now else None)
 

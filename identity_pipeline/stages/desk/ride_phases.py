@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from identity_pipeline.core.ride.expectation import expectations
+from identity_pipeline.core.ride.phases import PHASES
 from identity_pipeline.core.ride.spans import Span, spans_of
-from identity_pipeline.settings import RideSettings
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.video.pinning import camera_of
 from identity_pipeline.storage.cameras.cameras import RIDE, Cameras
 from identity_pipeline.storage.cameras.editions import Edition
 from identity_pipeline.storage.files.small_files import DamagedFileError
@@ -21,30 +23,48 @@ class RidePhases:
     """What is said of the parts of a ride.
 
     Attributes:
+        known: whether the ride of its camera is known by now, so that its parts can be named.
         spans: in the order of the video; none where the ride of its camera was not known.
         expected: parts in which riders are hardly ever seen well, in sentences.
+        names: what a part may be said to be.
         damage: why nothing can be said; None where all is well.
     """
 
+    known: bool = False
     spans: Sequence[Span] = ()
     expected: Sequence[str] = ()
+    names: Sequence[str] = PHASES
     damage: str | None = None
 
+    @property
+    def parts(self) -> list[tuple[str, str, str, str | None]]:
+        """From and to in seconds since the first frame, what it is called, its phase."""
+        first = self.spans[0].start_ms if self.spans else 0.0
+        return [
+            (f"{(s.start_ms - first) / 1000:.1f}", f"{(s.end_ms - first) / 1000:.1f}",
+             s.words, s.phase)
+            for s in self.spans
+        ]  # fmt: skip
 
-def ride_phases(store: TableStore, settings: RideSettings, video_id: str) -> RidePhases:
+
+def ride_phases(store: TableStore, settings: Settings, video_id: str) -> RidePhases:
     """What the page of a ride says of its parts.
 
     Args:
         store: the tables.
-        settings: which parts are named.
+        settings: which parts are named, and which camera filmed a video.
         video_id: a ride.
     """
     try:
+        camera = camera_of(store, settings, video_id)
+        known = bool(Cameras(store.layout).editions(camera, RIDE))
         phases, model = phases_of(store, video_id), model_of(store, video_id)
         if phases is None or model is None:
-            return RidePhases()
-        spans = spans_of(phases)
-        return RidePhases(spans, expectations(spans, model.table("ride_expected"), settings))
+            return RidePhases(known)
+        spans, expected = spans_of(phases), model.table("ride_expected")
+        return RidePhases(known, spans, expectations(spans, expected, settings.ride))
+    except MissingTableError:
+        return RidePhases()
     except DamagedFileError as error:
         return RidePhases(damage=str(error))
 

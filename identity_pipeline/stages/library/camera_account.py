@@ -13,10 +13,12 @@ from typing import Any, Final
 import polars as pl
 
 from identity_pipeline.core.camera.versions import known_words
+from identity_pipeline.core.ride.labels import PhaseLabel
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import CameraSettings
 from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras, folder_of
-from identity_pipeline.storage.cameras.editions import Edition
+from identity_pipeline.storage.cameras.editions import Edition, labels_in
+from identity_pipeline.storage.cameras.phase_labels import PhaseLabels
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.tables.camera import OF_A_MODEL
@@ -24,7 +26,7 @@ from identity_pipeline.tables.camera import OF_A_MODEL
 NO_NAME: Final = "the camera without a name"
 UNNAMED: Final = "unnamed"
 """The word of commands for the camera without a name."""
-RIDE_SHOWN: Final = ("ride_track", "ride_stretches", "ride_expected")
+RIDE_SHOWN: Final = ("ride_track", "ride_stretches", "ride_expected", "ride_labels")
 
 
 class NoCameraError(IdentityPipelineError, LookupError):
@@ -44,6 +46,7 @@ class CameraAccount:
         tables: of the model; none where it is damaged, or there is none.
         damage: why a model cannot be read; None: all can.
         ride: tables of the newest model of its ride; none where it is not known, or damaged.
+        labels: what people say of its ride.
     """
 
     name: str | None
@@ -54,6 +57,19 @@ class CameraAccount:
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
     damage: str | None = None
     ride: dict[str, pl.DataFrame] = field(default_factory=dict)
+    labels: tuple[PhaseLabel, ...] = ()
+
+    @property
+    def unplaced(self) -> list[str]:
+        """Labels of its ride that count for nothing, and why."""
+        table = self.ride.get("ride_labels")
+        placed = [] if table is None else labels_in(table)
+        known = {one.label for one in placed}
+        waiting = "waits for the next model of the ride: the night makes it, or `camera renew`."
+        return [
+            *(one.sentence for one in placed if one.sentence),
+            *(f"{label.words} {waiting}" for label in self.labels if label not in known),
+        ]
 
     @property
     def called(self) -> str:
@@ -63,7 +79,7 @@ class CameraAccount:
     @property
     def word(self) -> str:
         """What commands call it."""
-        return self.name or UNNAMED
+        return word_of(self.name)
 
     @property
     def folder(self) -> str:
@@ -111,9 +127,32 @@ class CameraAccount:
         return {**self.as_json(), "versions": self.versions.rows(named=True), "tables": shown}
 
 
-def named(word: str) -> str | None:
-    """The name of the camera that a command calls so; None: the one without."""
-    return None if word == UNNAMED else word
+def word_of(camera: str | None) -> str:
+    """What commands call a camera: see `named`."""
+    return folder_of(camera) if camera == UNNAMED else camera or UNNAMED
+
+
+def named(layout: Layout, word: str) -> str | None:
+    """The name of the camera that a command calls so; None: the one without.
+
+    Args:
+        layout: of the data folder.
+        word: its name, `unnamed`, or the name of its folder.
+
+    Raises:
+        NoCameraError: no video of it is known.
+        DamagedFileError: its record cannot be read.
+    """
+    cameras = Cameras(layout)
+    for name in cameras.names():
+        if word in (name or UNNAMED, folder_of(name)):
+            return name
+    damaged = cameras.damaged().get(folder_of(None if word == UNNAMED else word))
+    if damaged is not None:
+        raise damaged
+    raise NoCameraError(
+        f"no video of {word} is known; `identity-pipeline camera list` names the cameras."
+    )
 
 
 def account_of(layout: Layout, settings: CameraSettings, camera: str | None) -> CameraAccount:
@@ -169,6 +208,7 @@ def _account(cameras: Cameras, record: CameraRecord, settings: CameraSettings) -
     except DamagedFileError as error:
         tables, damage = {}, str(error)
     ride, ride_damage = _ride_of(cameras, camera)
+    labels, label_damage = _labels_of(cameras.layout, camera)
     out = _left_out(tables)
     still = [video for video in record.standing_still(-1) if video not in out]
     return CameraAccount(
@@ -178,9 +218,18 @@ def _account(cameras: Cameras, record: CameraRecord, settings: CameraSettings) -
         model=model,
         known=known_words(name.videos if name else 0, len(still), settings),
         tables=tables,
-        damage=" ".join(filter(None, (damage, ride_damage))) or None,
+        damage=" ".join(filter(None, (damage, ride_damage, label_damage))) or None,
         ride=ride,
+        labels=labels,
     )
+
+
+def _labels_of(layout: Layout, camera: str | None) -> tuple[tuple[PhaseLabel, ...], str | None]:
+    """What people say of the ride of a camera, and why that cannot be read."""
+    try:
+        return PhaseLabels(layout).of(camera), None
+    except DamagedFileError as error:
+        return (), str(error)
 
 
 def _ride_of(cameras: Cameras, camera: str | None) -> tuple[dict[str, pl.DataFrame], str | None]:

@@ -19,6 +19,7 @@ import polars as pl
 
 from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import EditionName
+from identity_pipeline.storage.files.small_files import DamagedFileError
 
 T = TypeVar("T")
 
@@ -88,12 +89,13 @@ def _due(cameras: Cameras, record: CameraRecord, taught: Taught, which: int) -> 
     """The editions of a version that are damaged, and the next that it can have."""
     number = record.versions[which].number
     own = [name for name in cameras.editions(record.camera, taught.of) if name.version == number]
-    due = [name for name in own if not _is_whole(cameras, record.camera, name, taught)]
+    due = [name for name in own if not is_whole(cameras, record.camera, name, taught)]
     newest = taught.next_edition(which)
     return due if newest is None else [*due, newest]
 
 
-def _is_whole(cameras: Cameras, camera: str | None, name: EditionName, taught: Taught) -> bool:
+def is_whole(cameras: Cameras, camera: str | None, name: EditionName, taught: Taught) -> bool:
+    """Whether an edition is as it was written, and has every table that one has now."""
     if cameras.damage(camera, name, taught.of):
         return False
     return set(taught.tables) <= set(cameras.edition(camera, name, taught.of).tables)
@@ -113,14 +115,19 @@ def _put(
 
 
 def of_each_camera(
-    cameras: Cameras, make: Callable[[str | None], T], damaged: Callable[[str], T]
+    cameras: Cameras, make: Callable[[str | None], T], damaged: Callable[[str | None, str], T]
 ) -> list[T]:
-    """What is made of each camera, and told of each whose record cannot be read.
+    """What is made of each camera, and told of each of which something cannot be read.
 
     Args:
         cameras: the folders.
         make: by the name of the camera.
-        damaged: by what is wrong with a record.
+        damaged: by its name, where that is known, and what is wrong.
     """
-    told = [damaged(str(error)) for error in cameras.damaged().values()]
-    return [*told, *(make(camera) for camera in cameras.names())]
+    told = [damaged(None, str(error)) for error in cameras.damaged().values()]
+    for camera in cameras.names():
+        try:
+            told.append(make(camera))
+        except DamagedFileError as error:
+            told.append(damaged(camera, str(error)))
+    return told

@@ -111,7 +111,7 @@ def make_models(store: TableStore, settings: Settings) -> list[Known]:
     return of_each_camera(
         Cameras(store.layout),
         partial(make_model, store, settings),
-        lambda why: Known(None, damage=why),
+        lambda camera, why: Known(camera, damage=why),
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.library.camera_model import make_model
+from identity_pipeline.stages.library.ride_template import make_ride
 from identity_pipeline.stages.video.pinning import newest_pin, version_of
 from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
 from identity_pipeline.storage.cameras.pins import NOT_KNOWN, Pin, Pinned, Pins
@@ -86,7 +87,9 @@ def renew(
     camera: str | None,
     videos: Collection[str] | None = None,
 ) -> list[Renewal]:
-    """Lets videos of a camera keep what holds for them now; damaged models are made anew first.
+    """Lets videos of a camera keep what holds for them now, with what people say of its ride.
+
+    Damaged models are made anew first.
 
     Args:
         store: the tables.
@@ -97,6 +100,7 @@ def renew(
     Returns:
         Those that moved. Raises as `renewals` does.
     """
+    make_ride(store, settings, camera)
     make_model(store, settings, camera)
     moved = renewals(store, camera, videos)
     if moved:

@@ -1,7 +1,8 @@
 """Models of the rides of cameras: the template of each, its phases, and who does not follow it.
 
 An edition of twenty is made of the first videos of which twenty follow one course: of twenty where
-all do, else of as many more as it takes. So it is the same whenever it is made.
+all do, else of as many more as it takes. So it is the same whenever it is made. Where people say
+something of the ride that the newest does not hold, another one is made of the same template.
 
 What belongs here: which editions are wanted, and their tables. What does not: what a template is
 (`core.ride`), writing editions (`stages.library.camera_editions`), and what a video keeps
@@ -10,8 +11,8 @@ What belongs here: which editions are wanted, and their tables. What does not: w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -22,7 +23,10 @@ from identity_pipeline.core.camera.versions import edition
 from identity_pipeline.core.ride.course import CHANNELS, Course, course_of
 from identity_pipeline.core.ride.expectation import expected_of, good_by_phase
 from identity_pipeline.core.ride.frame_phases import frame_phases
-from identity_pipeline.core.ride.naming import Phase, name_phases
+from identity_pipeline.core.ride.labels import PhaseLabel, PlacedLabel, with_labels
+from identity_pipeline.core.ride.naming import name_phases
+from identity_pipeline.core.ride.phases import Phase
+from identity_pipeline.core.ride.placing import place_labels
 from identity_pipeline.core.ride.template import (
     NoTemplate,
     Template,
@@ -34,6 +38,7 @@ from identity_pipeline.core.tracks.riders import rider_faces
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.library.camera_editions import (
     Content,
+    is_whole,
     make_editions,
     of_each_camera,
 )
@@ -42,7 +47,13 @@ from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.stages.video.camera_view import camera_of_video
 from identity_pipeline.stages.video.ride_phases import OTHER_RIDE, template_of
 from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras
-from identity_pipeline.storage.cameras.editions import Edition, EditionName
+from identity_pipeline.storage.cameras.editions import (
+    Edition,
+    EditionName,
+    labels_in,
+    table_of_labels,
+)
+from identity_pipeline.storage.cameras.phase_labels import PhaseLabels
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
@@ -85,7 +96,7 @@ def make_rides(store: TableStore, settings: Settings) -> list[KnownRide]:
     return of_each_camera(
         Cameras(store.layout),
         partial(make_ride, store, settings),
-        lambda why: KnownRide(None, damage=why),
+        lambda camera, why: KnownRide(camera, damage=why),
     )
 
 
@@ -98,7 +109,7 @@ def make_ride(store: TableStore, settings: Settings, camera: str | None) -> Know
         camera: its name; None: the one without.
 
     Raises:
-        DamagedFileError: the record of the camera cannot be read.
+        DamagedFileError: the record of the camera cannot be read, or what people say of its ride.
     """
     cameras = Cameras(store.layout)
     record = cameras.record(camera) or CameraRecord(camera)
@@ -117,7 +128,7 @@ class _Ride:
     record: CameraRecord
     copies: Collection[str]
     _templates: dict[tuple[int, int], Template | NoTemplate] = field(default_factory=dict)
-    _courses: dict[str, Course | None] = field(default_factory=dict)
+    _read: dict[str, Course | None] = field(default_factory=dict)
 
     @property
     def of(self) -> str:
@@ -135,20 +146,21 @@ class _Ride:
         if name is None:
             least = self._template(last, self.settings.camera.videos_min)
             return KnownRide(camera, least.sentence if isinstance(least, NoTemplate) else "")
-        try:
-            model = self.cameras.edition(camera, name, RIDE)
-            videos, others = model.about["videos"], other_rides(model)
-        except DamagedFileError as error:
-            return KnownRide(camera, damage=str(error))
-        words = f"The ride of this camera is known, of {videos} videos."
-        return KnownRide(camera, words, made[-1] if made else None, others)
+        if damage := self.cameras.damage(camera, name, RIDE):
+            return KnownRide(camera, damage=damage)
+        model = self.cameras.edition(camera, name, RIDE)
+        words = f"The ride of this camera is known, of {model.about['videos']} videos."
+        return KnownRide(camera, words, made[-1] if made else None, other_rides(model))
 
     def next_edition(self, which: int) -> EditionName | None:
-        """The largest that the last version can have and has not; one before it has its own."""
-        settings = self.settings.camera
+        """The next of the last version, of more videos or of what people say; see the module."""
         if which < len(self.record.versions) - 1:
             return None
         newest = self.cameras.in_force(self.record.camera, RIDE)
+        return self._larger(which, newest) or (self._relabelled(newest) if newest else None)
+
+    def _larger(self, which: int, newest: EditionName | None) -> EditionName | None:
+        settings = self.settings.camera
         there = newest.videos if newest else 0
         most = edition(min(len(self._videos(which)), self.settings.ride.videos_max), settings)
         while most > there and most >= settings.videos_min:
@@ -157,9 +169,23 @@ class _Ride:
             most //= 2
         return None
 
+    def _relabelled(self, newest: EditionName) -> EditionName | None:
+        """The edition that what people say makes; none where the newest holds all of it."""
+        held = self._labels_in(newest)
+        said = PhaseLabels(self.cameras.layout).of(self.record.camera)
+        return None if held in (None, said) else newest._replace(said=newest.said + 1)
+
+    def _labels_in(self, name: EditionName) -> tuple[PhaseLabel, ...] | None:
+        """What people said when an edition was made; None where that cannot be read."""
+        try:
+            table = self.cameras.edition(self.record.camera, name, RIDE).table("ride_labels")
+        except DamagedFileError:
+            return None
+        return tuple(one.label for one in labels_in(table))
+
     def content(self, which: int, name: EditionName) -> Content | None:
         """What an edition holds; None: of a damaged one, whose videos are gone."""
-        template = self._template(which, name.videos)
+        template = self._template_of(which, name)
         if isinstance(template, NoTemplate):
             return None
         members = [*template.members, *template.others]
@@ -167,14 +193,50 @@ class _Ride:
         about = {
             "camera": self.record.camera,
             "version": name.version,
-            "videos": len(template.members),
+            "videos": template.usual.n,
             "code": CODE,
             "settings": chosen(self.settings, ("ride",)),
         }
-        phases = name_phases(template, self.settings.ride)
+        placed = self._placed(name, template)
+        least = round(self.settings.ride.phase_min_s / template.track.course.step_s)
+        phases = with_labels(name_phases(template, self.settings.ride), placed, least)
         tables = tables_of(template, phases, versions)
+        tables["ride_labels"] = table_of_labels(placed)
         tables["ride_expected"] = _expected(self.store, template, phases)
         return Content(tables, "ride_members", about)
+
+    def _placed(self, name: EditionName, template: Template) -> list[PlacedLabel]:
+        """What people say of the ride, on the template of an edition that is to be made.
+
+        Of one that is damaged what they said then, if that can be read. Where the video of a label
+        is gone, it lies where it lay on the newest other edition.
+        """
+        camera, there = self.record.camera, name in self._editions()
+        held = self._labels_in(name) if there else None
+        labels = PhaseLabels(self.cameras.layout).of(camera) if held is None else held
+        step_s = template.track.course.step_s
+        courses = _courses(self.store, {label.video for label in labels}, step_s)
+        whole = [other for other in self._whole() if other != name]
+        if not labels or not whole:
+            return place_labels(labels, courses, template)
+        before = self.cameras.edition(camera, whole[-1], RIDE)
+        earlier = (template_of(before)[0], labels_in(before.table("ride_labels")))
+        return place_labels(labels, courses, template, earlier)
+
+    def _editions(self) -> list[EditionName]:
+        return self.cameras.editions(self.record.camera, RIDE)
+
+    def _whole(self) -> list[EditionName]:
+        cameras, camera = self.cameras, self.record.camera
+        return [name for name in self._editions() if is_whole(cameras, camera, name, self)]
+
+    def _template_of(self, which: int, name: EditionName) -> Template | NoTemplate:
+        """The template of an edition: that of another one of the same videos, if there is one."""
+        same = (o for o in self._whole() if o[:2] == name[:2] and o != name)
+        other = next(same, None)
+        if other is None:
+            return self._template(which, name.videos)
+        return _template_in(self.cameras.edition(self.record.camera, other, RIDE))
 
     def _template(self, which: int, followers: int) -> Template | NoTemplate:
         """Of the first videos of which so many follow one course; in steps, for each is work."""
@@ -210,17 +272,30 @@ class _Ride:
         return there and camera_of_video(source, self.settings) == self.record.camera
 
     def _courses_of(self, videos: Sequence[str]) -> dict[str, Course]:
-        for video in videos:
-            if video not in self._courses:
-                self._courses[video] = self._course(video)
-        found = {video: self._courses[video] for video in videos}
+        new = [video for video in videos if video not in self._read]
+        self._read |= dict.fromkeys(new) | _courses(self.store, new, self.settings.ride.step_s)
+        found = {video: self._read[video] for video in videos}
         return {video: course for video, course in found.items() if course is not None}
 
-    def _course(self, video: str) -> Course | None:
+
+def _courses(store: TableStore, videos: Iterable[str], step_s: float) -> dict[str, Course]:
+    found = {}
+    for video in videos:
         try:
-            return course_of(self.store.read("frames", video), self.settings.ride.step_s)
+            found[video] = course_of(store.read("frames", video), step_s)
         except (MissingTableError, DamagedFileError):
-            return None  # its own step tells of it
+            continue  # its own step tells of it
+    return found
+
+
+def _template_in(model: Edition) -> Template:
+    """The template of an edition, with the videos that it was made of."""
+    rows = model.table("ride_members").select("video_id", "counts", "cost").rows()
+    return replace(
+        template_of(model)[0],
+        members=tuple(video for video, counts, _ in rows if counts),
+        others={video: cost for video, counts, cost in rows if not counts},
+    )
 
 
 def _too_few(found: Template | NoTemplate, followers: int) -> NoTemplate:

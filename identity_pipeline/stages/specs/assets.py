@@ -249,7 +249,13 @@ _ENTRIES: Final = (
         kinds=("polars",),
         inputs=("ride_video", "frames", "face_detections", "face_quality", "face_tracks"),
         settings=("riders",),
-        camera=Learnt(tables=("camera_seats",), settings=("camera.seat_sure",)),
+        camera=Learnt(
+            tables=("camera_seats",),
+            settings=("camera.seat_sure",),
+            inputs=("ride_phases",),  # who is there at boarding alone
+            code="2",
+        ),
+        ride=Learnt(settings=("ride.boarding_chance",), inputs=("ride_phases",)),
         code="2",
         cost=Cost(0.2),
     ),

@@ -13,7 +13,8 @@ import polars as pl
 from identity_pipeline.core.camera.figures import camera_of, figures_of
 from identity_pipeline.core.camera.places import places_of
 from identity_pipeline.core.camera.pose_zero import votes_of
-from identity_pipeline.core.camera.seating import seat_tracks
+from identity_pipeline.core.camera.seating import SEATED, seat_tracks
+from identity_pipeline.core.ride.boarding import at_boarding_alone
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.assets import outputs_of
 from identity_pipeline.storage.cameras.editions import Edition
@@ -67,8 +68,28 @@ def seating_of(
     video = table_of("ride_video")
     size = int(video["width"][0]), int(video["height"][0])
     shown = (table_of("face_tracks"), table_of("face_detections"), table_of("frames"), size)
-    places = places_of(*shown).with_columns(video_id=pl.lit(""))
+    places = places_of(*shown, table_of("ride_phases")).with_columns(video_id=pl.lit(""))
     return seat_tracks(places, seats, size[0] / size[1], settings.camera)
+
+
+def boarding_of(
+    ride: Edition | None,
+    seating: pl.DataFrame | None,
+    table_of: Callable[[str], pl.DataFrame],
+    settings: Settings,
+) -> frozenset[int]:
+    """The tracks that are there at boarding alone; none where seats tell who rides.
+
+    Args:
+        ride: the model of the ride that the video keeps; None where it keeps none.
+        seating: see `seating_of`.
+        table_of: reads a table of the video by its name.
+        settings: `ride.boarding_chance`.
+    """
+    seated = seating is not None and (seating["standing"] == SEATED).any()
+    if ride is None or seated:
+        return frozenset()
+    return at_boarding_alone(table_of("face_tracks"), table_of("ride_phases"), settings.ride)
 
 
 def camera_of_video(ride_video: pl.DataFrame, settings: Settings) -> str | None:

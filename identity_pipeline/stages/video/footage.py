@@ -39,8 +39,8 @@ class WantedFrame:
 
     Attributes:
         frame_idx: its number in the source.
-        faces: boxes of faces that were analysed in it, by `face_id`; a frame without any is taken
-            as it is found in the file.
+        faces: boxes of faces that were analysed in it, by `face_id`. A frame without any is
+            compared with nothing: see `Footage.proved`.
     """
 
     frame_idx: int
@@ -82,7 +82,8 @@ class Footage:
 
         Every frame is compared with what was analysed, where that is still there. One that seeking
         has found must have the very same pixels; else it is looked for by counting, and then must
-        be as alike as `export.same_region_min`. Those of which this is not so come last.
+        be as alike as `export.same_region_min`. Those of which this is not so come last. Of a frame
+        without faces seeking is believed where it found all that have some, and counting else.
 
         Raises:
             VideoError: the source cannot be read any more.
@@ -92,7 +93,7 @@ class Footage:
         left = dict(enumerate(wanted))
         for seekable in self._ways():
             enough = IDENTICAL if seekable else self.settings.export.same_region_min
-            for n, whole in self._frames_of(left, seekable=seekable):
+            for n, whole in self._looked_for(left, seekable=seekable, compared=bool(analysed)):
                 frame = painted(whole, self.redaction.at(left[n].frame_idx))
                 faces = left[n].faces
                 alike = analysed.likeness(frame, faces) if analysed and faces else IDENTICAL
@@ -112,6 +113,24 @@ class Footage:
     def _ways(self) -> tuple[bool, ...]:
         """By seeking, where a time stamp stands for one frame, then by counting."""
         return (True, False) if stamps_are_keys(self.frames["decode_error"]) else (False,)
+
+    def _looked_for(
+        self, left: dict[int, WantedFrame], *, seekable: bool, compared: bool
+    ) -> Iterator[tuple[int, ImageBGR]]:
+        """Each frame that is left; by seeking those without faces last, and only if it is sure.
+
+        Args:
+            left: those that are found meanwhile are taken out of it.
+            seekable: whether to seek.
+            compared: whether frames with faces are compared.
+        """
+        if not (seekable and compared):
+            yield from self._frames_of(left, seekable=seekable)
+            return
+        shown = {n: one for n, one in left.items() if one.faces}
+        yield from self._frames_of(shown, seekable=True)
+        if shown and not shown.keys() & left.keys():
+            yield from self._frames_of(left, seekable=True)
 
     def _frames_of(
         self, left: Mapping[int, WantedFrame], *, seekable: bool

@@ -12,7 +12,7 @@ import polars as pl
 from identity_pipeline.core.ride.alignment import Track, align, on_track, times_of
 from identity_pipeline.core.ride.course import CHANNELS, LIGHT, MOTION, SHARPNESS, Course, course_of
 from identity_pipeline.core.ride.frame_phases import frame_phases
-from identity_pipeline.core.ride.naming import Phase
+from identity_pipeline.core.ride.phases import Phase
 from identity_pipeline.core.ride.template import Followed, Template, Usual, follow
 from identity_pipeline.storage.cameras.cameras import RIDE, Cameras
 from identity_pipeline.storage.cameras.editions import Edition

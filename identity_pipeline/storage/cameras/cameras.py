@@ -249,9 +249,8 @@ class Cameras:
         return found
 
     def _models(self, camera: str | None, of: str) -> Path:
-        folder = folder_of(camera)
-        layout = self.layout
-        return layout.ride_models(folder) if of == RIDE else layout.camera_models(folder)
+        places = {CAMERA: self.layout.camera_models, RIDE: self.layout.ride_models}
+        return places[of](folder_of(camera))
 
 
 def folder_of(camera: str | None) -> str:

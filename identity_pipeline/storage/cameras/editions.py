@@ -13,22 +13,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 import polars as pl
 
+from identity_pipeline.core.ride.labels import PhaseLabel, PlacedLabel, without_ids
 from identity_pipeline.errors import IdentityPipelineError, first_line
 from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.files.small_files import DamagedFileError
-from identity_pipeline.tables import conform, with_later_columns
+from identity_pipeline.tables import TABLES, conform, with_later_columns
 
 ABOUT, MANIFEST, TABLE = "about.json", "manifest.json", ".parquet"
 VIDEO: Final = "video_id"
-NAME: Final = re.compile(r"([1-9][0-9]*)\.([1-9][0-9]*)(?:-([0-9]+))?")
+LABELS: Final = "ride_labels"
+NAME: Final = re.compile(r"([1-9][0-9]*)\.([1-9][0-9]*)(?:-([0-9]+))?(?:\.([1-9][0-9]*))?")
 
 
 class EditionNameError(IdentityPipelineError, ValueError):
@@ -43,15 +45,17 @@ class EditionName(NamedTuple):
         videos: since the camera was last moved that it is made of: those of pose zero, seats and
             reach, or of the course of a ride.
         own: of these, those of the version itself: of its usual values.
+        said: how often it was made anew of the same videos, as people said something of them.
     """
 
     version: int
     videos: int
     own: int
+    said: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From `1.40`, or `2.40-20` where the version's own are fewer.
+        """From `1.40`, `2.40-20` where the version's own are fewer, or `1.40.1` made anew.
 
         Raises:
             EditionNameError: it is of another form.
@@ -59,13 +63,13 @@ class EditionName(NamedTuple):
         found = NAME.fullmatch(text)
         if found is None:
             raise EditionNameError(f"{text!r} is no edition of a camera's model; one is `1.20`.")
-        version, videos, own = found.groups()
-        return cls(int(version), int(videos), int(own or videos))
+        version, videos, own, said = found.groups()
+        return cls(int(version), int(videos), int(own or videos), int(said or 0))
 
     def __str__(self) -> str:
         """As `parse` reads it: name of its folder, and what a video is pinned to."""
         own = "" if self.own == self.videos else f"-{self.own}"
-        return f"{self.version}.{self.videos}{own}"
+        return f"{self.version}.{self.videos}{own}" + (f".{self.said}" if self.said else "")
 
 
 @dataclass(frozen=True)
@@ -199,7 +203,8 @@ def write_edition(
 def without_videos(edition: Edition, gone: Collection[str]) -> bool:
     """Writes an edition anew without the rows of some videos, where it names any.
 
-    Other tables stay byte for byte, so nothing that is made of them is outdated. Of `about`, keys,
+    What people said of such a video stays, without its id. Other tables stay byte for byte, so
+    nothing that is made of them is outdated. Of `about`, keys,
     values and members of lists that are one of the ids go.
 
     Returns:
@@ -208,11 +213,9 @@ def without_videos(edition: Edition, gone: Collection[str]) -> bool:
     Raises:
         DamagedFileError: it is not what was written.
     """
-    named: dict[str, pl.DataFrame] = {}
-    for name in edition.tables:
-        table = edition.table(name)
-        if VIDEO in table.columns and table[VIDEO].is_in(list(gone)).any():
-            named[name] = table.filter(~pl.col(VIDEO).is_in(list(gone)))
+    tables = {name: edition.table(name) for name in edition.tables}
+    left = {name: _without_rows(name, table, gone) for name, table in tables.items()}
+    named = {name: table for name, table in left.items() if not table.equals(tables[name])}
     about = _without(edition.about, gone)
     if not named and about == edition.about:
         return False
@@ -224,6 +227,31 @@ def without_videos(edition: Edition, gone: Collection[str]) -> bool:
         (new / ABOUT).write_bytes(atomic.json_bytes(about))
         _write_manifest(new)
     return True
+
+
+def _without_rows(name: str, table: pl.DataFrame, gone: Collection[str]) -> pl.DataFrame:
+    """A table without the rows of some videos; of what people said of them only the ids go."""
+    if name == LABELS:
+        placed = labels_in(table)
+        return table_of_labels(replace(p, label=without_ids(p.label, gone)) for p in placed)
+    return table.filter(~pl.col(VIDEO).is_in(list(gone))) if VIDEO in table.columns else table
+
+
+def labels_in(table: pl.DataFrame) -> list[PlacedLabel]:
+    """What a table `ride_labels` holds."""
+    return [
+        PlacedLabel(PhaseLabel(*said), start, end, why)
+        for *said, start, end, why in table.drop("number").iter_rows()
+    ]
+
+
+def table_of_labels(placed: Iterable[PlacedLabel]) -> pl.DataFrame:
+    """The table `ride_labels`."""
+    rows = [
+        {"number": number, **asdict(one.label), "start": one.start, "end": one.end, "why": one.why}
+        for number, one in enumerate(placed)
+    ]
+    return pl.DataFrame(rows, schema=TABLES[LABELS])
 
 
 def _without(value: Any, gone: Collection[str]) -> Any:

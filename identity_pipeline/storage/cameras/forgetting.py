@@ -1,7 +1,7 @@
 """What is kept of cameras without some videos: records, what is watched, and models name them.
 
 The means of a model stay: they are of twenty videos or more, and of nobody. A video is taken from
-the lists of what it is made of.
+the lists of what it is made of. What people said of its ride stays without its id.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from identity_pipeline.storage.cameras import editions, watched
 from identity_pipeline.storage.cameras.cameras import Cameras, without_videos
+from identity_pipeline.storage.cameras.phase_labels import PhaseLabels
 from identity_pipeline.storage.cameras.pins import Pins
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.small_files import DamagedFileError
@@ -33,6 +34,7 @@ def forget_videos(cameras: Cameras, gone: Collection[str]) -> list[Path]:
         for path in sorted(root.glob("*.json"))  # lists that earlier versions kept
         if any(video.encode() in path.read_bytes() for video in gone)
     ]
+    changed += PhaseLabels(cameras.layout).without_videos(gone)
     for folder in folders:
         with cameras.locked_folder(folder.name, "forgetting videos"):
             changed += [path for path in _without(cameras, folder.name, gone) if path is not None]

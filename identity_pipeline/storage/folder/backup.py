@@ -49,6 +49,7 @@ CANNOT_BE_MADE_AGAIN: Final = (
     "cameras/*/pins.json",  # which model each video keeps
     "cameras/*/versions/*/*",  # models whose rides may be gone
     "cameras/*/rides/*/*",
+    "cameras/phases.csv",  # what people say of parts of rides
     "audits/*.jsonl",  # what somebody said of moments that were left out
     "receipts/*.json",  # what was forgotten, signed
     "receipts/*.html",

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from identity_pipeline.core.ride.course import Course, course_of
-from identity_pipeline.core.ride.naming import Phase, name_phases
+from identity_pipeline.core.ride.naming import name_phases
+from identity_pipeline.core.ride.phases import Phase
 from identity_pipeline.core.ride.template import Template, build_template
 from identity_pipeline.settings import RideSettings
 from identity_pipeline_tests.core.ride.rides import any_train, ride

@@ -12,7 +12,8 @@ import pytest
 
 from identity_pipeline.core.ride.course import FLOORS, MOTION, Course, course_of
 from identity_pipeline.core.ride.frame_phases import frame_phases
-from identity_pipeline.core.ride.naming import PHASES, Phase, name_phases
+from identity_pipeline.core.ride.naming import name_phases
+from identity_pipeline.core.ride.phases import PHASES, Phase
 from identity_pipeline.core.ride.template import (
     NoTemplate,
     Template,
@@ -112,6 +113,20 @@ def test_a_ride_without_a_standstill_has_no_boarding(template: Template) -> None
     moving = replace(template.track, course=Course(S.step_s, values))
     named = {one.phase for one in name_phases(replace(template, track=moving), S)}
     assert not named & {"boarding", "stop", "brake"}
+
+
+def test_riders_who_move_in_the_station_and_speed_before_the_brake_are_neither_of_them_braking(
+    template: Template, phases: list[Phase]
+) -> None:
+    values = template.track.course.values.copy()
+    brake, station = phases[-2:]
+    values[station.start + 6 : station.start + 8, MOTION] = -1.6
+    values[brake.start - 10 : brake.start - 4, MOTION] = -0.5
+    track = replace(template.track, course=Course(S.step_s, values))
+    *_, fast, _, other_brake, other_station = name_phases(replace(template, track=track), S)
+    assert (fast.phase, other_brake.phase) == ("high_motion", "brake")
+    assert abs(other_brake.start - brake.start) <= 1
+    assert other_station == station
 
 
 def test_a_video_without_sound_frames_is_told_so(template: Template, phases: list[Phase]) -> None:

@@ -1,0 +1,184 @@
+"""What people say of parts of rides: `data/cameras/phases.csv`, which people may edit.
+
+What belongs here: reading the file, adding a line to it, and one clear sentence for every way to be
+wrong. What does not: where on a template a label lies (`core.ride.labels`). The program takes no
+line out of it; where a ride is forgotten, its id goes and what was said stays.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from identity_pipeline.core.ride.labels import PhaseLabel, without_ids
+from identity_pipeline.core.ride.phases import PHASES
+from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.storage.files import atomic, locks, small_files
+from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.layout import Layout
+
+COLUMNS: Final = ("camera", "video", "start_s", "end_s", "phase", "title")
+BYTES_MAX: Final = 1_000_000
+"""Of the file: ten thousand labels. More is another file under this name."""
+SECONDS_MAX: Final = 1e6
+"""Of a time: eleven days. More is a slip of the pen, such as milliseconds."""
+TITLE_MAX: Final = 60
+"""Letters of a title: a timeline has no room for more."""
+WAIT_S: Final = 10.0
+MEND: Final = (
+    "Correct it in any editor: it is a table with commas, and the first line is "
+    f"{','.join(COLUMNS)}. Until then nothing is made of labels."
+)
+
+
+class PhaseLabelError(IdentityPipelineError, ValueError):
+    """Something that cannot be said of a part of a ride."""
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    camera: str
+    video: Annotated[str, Field(min_length=1)]
+    start_s: Annotated[float, Field(ge=0, le=SECONDS_MAX, allow_inf_nan=False)]
+    end_s: Annotated[float, Field(ge=0, le=SECONDS_MAX, allow_inf_nan=False)]
+    phase: str
+    title: Annotated[str, Field(max_length=TITLE_MAX)] = ""
+
+
+@dataclass(frozen=True)
+class PhaseLabels:
+    """The file of one data folder."""
+
+    layout: Layout
+
+    def of(self, camera: str | None) -> tuple[PhaseLabel, ...]:
+        """What people say of the ride of a camera, in the order of the file.
+
+        Args:
+            camera: its name; None: the one without, whose lines have an empty camera.
+
+        Raises:
+            DamagedFileError: the file cannot be read; it says which line and why.
+        """
+        return tuple(label for name, label in self._read()[1] if name == (camera or ""))
+
+    def add(self, camera: str | None, label: PhaseLabel) -> None:
+        """Adds a line; it is on the disk before this returns, and what was there stays as it was.
+
+        Raises:
+            DamagedFileError: the file cannot be read; nothing is added.
+            PhaseLabelError: this cannot be said.
+            LockBusyError: somebody else keeps the file.
+        """
+        row = {**asdict(label), "camera": camera or "", "title": label.title or ""}
+        try:
+            _checked(row)
+        except ValueError as error:
+            raise PhaseLabelError(f"that cannot be said of a ride: {error}.") from None
+        with self._locked("adding a label"):
+            text, _ = self._read()
+            text = text or _lines([COLUMNS])
+            header = [cell.strip() for cell in next(csv.reader(io.StringIO(text)))]
+            begun = text if text.endswith("\n") else f"{text}\n"
+            added = _lines([[row[name] for name in header]])
+            atomic.write_bytes(self.layout.phase_labels, f"{begun}{added}".encode())
+
+    def without_videos(self, gone: Collection[str]) -> list[Path]:
+        """Takes the ids of videos out of the file; what was said stays.
+
+        A damaged file that names one is removed: nothing can read it.
+
+        Returns:
+            The file, where it named one.
+        """
+        path = self.layout.phase_labels
+        if not path.exists():
+            return []
+        with self._locked("forgetting videos"):
+            try:
+                _, known = self._read()
+            except DamagedFileError:
+                data = path.read_bytes()
+                if not any(video.encode() in data for video in gone):
+                    return []
+                atomic.remove(path)
+                return [path]
+            left = [(camera, without_ids(label, gone)) for camera, label in known]
+            if left == known:
+                return []
+            rows = [{**asdict(each), "camera": camera} for camera, each in left]
+            table = [[row[name] for name in COLUMNS] for row in rows]
+            atomic.write_bytes(path, _lines([COLUMNS, *table]).encode())
+            return [path]
+
+    def _locked(self, purpose: str) -> AbstractContextManager[None]:
+        path = self.layout.cameras / ".phases.lock"
+        return locks.exclusive(path, "the labels of rides", purpose, WAIT_S)
+
+    def _read(self) -> tuple[str, list[tuple[str, PhaseLabel]]]:
+        """The text of the file, empty where there is none, and camera and label of each line."""
+        path = self.layout.phase_labels
+        try:
+            text = (small_files.bytes_of(path) or b"").decode("utf-8-sig")
+            if len(text) > BYTES_MAX:
+                raise ValueError(f"it has more than {BYTES_MAX // 1000} kB")
+            return text, _parsed(text)
+        except UnicodeDecodeError as error:
+            raise DamagedFileError(path, "it is no text in UTF-8", MEND) from error
+        except OSError as error:
+            reason = f"it cannot be read ({error.strerror or error})"
+            raise DamagedFileError(path, reason, MEND) from error
+        except ValueError as error:
+            raise DamagedFileError(path, str(error), MEND) from None
+
+
+def _parsed(text: str) -> list[tuple[str, PhaseLabel]]:
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text), strict=True) if any(row)]
+    except csv.Error as error:
+        raise ValueError(f"it is no table with commas ({error})") from None
+    header = [cell.strip() for cell in rows[0]] if rows else COLUMNS
+    if sorted(header) != sorted(COLUMNS):
+        raise ValueError("its first line does not name its columns")
+    return [_line(number, header, cells) for number, cells in enumerate(rows[1:], 1)]
+
+
+def _line(number: int, header: Sequence[str], cells: Sequence[str]) -> tuple[str, PhaseLabel]:
+    try:
+        if len(cells) != len(header):
+            raise ValueError(f"it has {len(cells)} values, not {len(header)}")
+        return _checked(dict(zip(header, (cell.strip() for cell in cells), strict=True)))
+    except ValueError as error:
+        raise ValueError(f"label {number}: {error}") from None
+
+
+def _checked(row: Mapping[str, object]) -> tuple[str, PhaseLabel]:
+    """Camera and label of a line; a ValueError says what is wrong with it."""
+    try:
+        told = _Row.model_validate(row)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        name, why = str(first["loc"][0]), first["msg"]
+        raise ValueError(f"{name}: {why[:1].lower()}{why[1:]}") from None
+    if told.end_s <= told.start_s:
+        raise ValueError(f"its end ({told.end_s:g} s) is not after its start ({told.start_s:g} s)")
+    if told.phase not in PHASES:
+        raise ValueError(f"{told.phase!r} is no phase; one is {', '.join(PHASES)}")
+    if not told.title.isprintable():
+        raise ValueError("a title is one line of letters")
+    label = PhaseLabel(told.video, told.start_s, told.end_s, told.phase, told.title or None)
+    return told.camera, label
+
+
+def _lines(rows: Sequence[Sequence[object]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue()

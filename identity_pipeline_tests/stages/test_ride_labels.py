@@ -1,0 +1,189 @@
+"""What people say of parts of a ride: the file, the editions of its model, and forgetting."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from identity_pipeline.core.ride.labels import PhaseLabel
+from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.stages.library.camera_account import account_of
+from identity_pipeline.stages.library.phase_labelling import label_part
+from identity_pipeline.stages.library.ride_template import make_ride, make_rides
+from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras
+from identity_pipeline.storage.cameras.editions import Edition, labels_in
+from identity_pipeline.storage.cameras.forgetting import forget_videos
+from identity_pipeline.storage.cameras.phase_labels import PhaseLabelError, PhaseLabels
+from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import TABLES
+from identity_pipeline_tests.core.ride.rides import any_train, ride
+
+S: Settings = load_settings(ride={"step_s": 0.4})
+TUNNEL = PhaseLabel("ride-03", 15.0, 21.0, "dark", "tunnel")
+FILE = "camera,video,start_s,end_s,phase,title\n"
+
+
+def film(store: TableStore, n: int) -> str:
+    """A ride, one rider of which is seen well but in the dark."""
+    name, shown = f"ride-{n:02d}", ride(any_train(n), n)
+    faces = shown.frames.with_columns(
+        face_id=pl.format("{}-0", "frame_idx"),
+        track_id=1,
+        loose=pl.Series([phase != "dark" for phase in shown.phases]),
+    )
+    row = {"video_id": name, "path": f"/f/{name}.mp4", "width": 640, "height": 360}
+    store.write("ride_video", name, whole("ride_video", pl.DataFrame([row])), "f")
+    store.write("frames", name, shown.frames, "f")
+    store.write("face_tracks", name, whole("face_tracks", faces), "f")
+    store.write("face_quality", name, whole("face_quality", faces), "f")
+    rider = pl.DataFrame([{"track_id": 1, "person_id": 0, "reason": "rider"}])
+    store.write("riders", name, whole("riders", rider), "f")
+    return name
+
+
+def whole(table: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows as the table has them; what they do not say is null."""
+    return rows.select(
+        rows[name].cast(dtype) if name in rows.columns else pl.lit(None, dtype).alias(name)
+        for name, dtype in TABLES[table].items()
+    )
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A camera of twenty videos, the ride of which is known."""
+    root = tmp_path_factory.mktemp("rides") / "data"
+    store = TableStore(Layout(root))
+    videos = tuple(film(store, n) for n in range(20))
+    Cameras(store.layout).write_record(CameraRecord(None, videos))
+    assert make_ride(store, S, None).made is not None
+    return root
+
+
+@pytest.fixture
+def store(known: Path, tmp_path: Path) -> TableStore:
+    shutil.copytree(known, tmp_path / "data")
+    return TableStore(Layout(tmp_path / "data"))
+
+
+def newest(store: TableStore) -> Edition:
+    cameras = Cameras(store.layout)
+    return cameras.edition(None, cameras.editions(None, RIDE)[-1], RIDE)
+
+
+def titled(edition: Edition) -> list[tuple[str, str | None, str]]:
+    table = edition.table("ride_stretches").filter(pl.col("source") == "human")
+    return table.select("phase", "title", "source").rows()
+
+
+def unplaced(store: TableStore) -> Sequence[str]:
+    return account_of(store.layout, S.camera, None).unplaced
+
+
+def test_an_edition_counts_in_which_parts_a_rider_is_seen_well(store: TableStore) -> None:
+    stretches = newest(store).table("ride_stretches").join(
+        newest(store).table("ride_expected"), on="phase_number"
+    )  # fmt: skip
+    dark = stretches.filter(pl.col("phase") == "dark")
+    usual = stretches.filter(pl.col("phase") == "ride")
+    assert dark.height and dark["rides"].min() >= 15
+    assert (usual["with_good"] == usual["rides"]).all()
+
+
+def test_what_is_said_makes_an_edition_and_the_one_before_stays_as_it_was(
+    store: TableStore,
+) -> None:
+    before = newest(store)
+    assert label_part(store, S, TUNNEL).startswith("Noted")
+    assert "waits for the next model" in unplaced(store)[0]
+    assert str(make_ride(store, S, None).made) == "1.20.1"
+    after = newest(store)
+    assert titled(after) == [("dark", "tunnel", "human")] and unplaced(store) == []
+    assert [one.label for one in labels_in(after.table("ride_labels"))] == [TUNNEL]
+    for table in ("ride_track", "ride_usual", "ride_members"):
+        assert before.digest(table) == after.digest(table)
+    before.check()
+    assert not titled(before)
+    assert make_ride(store, S, None).made is None  # nothing more was said
+
+
+def test_a_forgotten_ride_leaves_what_was_said_and_not_its_name(store: TableStore) -> None:
+    label_part(store, S, TUNNEL)
+    make_ride(store, S, None)
+    gone = {TUNNEL.video}
+    forget_videos(Cameras(store.layout), gone)
+    files = [path for path in store.layout.cameras.rglob("*") if path.is_file()]
+    assert not [path for path in files if TUNNEL.video.encode() in path.read_bytes()]
+    (left,) = PhaseLabels(store.layout).of(None)
+    assert left.video.startswith("gone-") and left.title == "tunnel"
+    for name in ("ride_video", "frames"):
+        shutil.rmtree(store.layout.root / "tables" / name)
+    again = TableStore(store.layout)
+    assert make_ride(again, S, None).made is None and unplaced(again) == []
+    path = store.layout.phase_labels
+    path.write_text(path.read_text(encoding="utf-8") + ",nobody,1,2,stop,\n", encoding="utf-8")
+    assert str(make_ride(again, S, None).made) == "1.20.2"
+    assert titled(newest(again)) == [("dark", "tunnel", "human")]  # it lies where it lay
+    assert "the video is gone" in unplaced(again)[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (",ride-01,5,9,tunnel,x\n", "no phase; one is boarding, ride"),
+        (",ride-01,9,5,dark,x\n", "label 1: its end (5 s) is not after its start (9 s)"),
+        (",ride-01,5 s,9,dark,x\n", "start_s"),
+        ("ride-01,5,9,dark,x\n", "it has 5 values, not 6"),
+        (',ride-01,5,9,dark,"x\n', "no table with commas"),
+    ],
+)
+def test_a_line_that_is_wrong_is_said_and_nothing_is_made_or_lost(
+    line: str, why: str, store: TableStore
+) -> None:
+    path = store.layout.phase_labels
+    path.write_text(FILE + line, encoding="utf-8-sig")
+    (told,) = make_rides(store, S)
+    assert why in (told.damage or "") and why in (
+        account_of(store.layout, S.camera, None).damage or ""
+    )
+    with pytest.raises(DamagedFileError):
+        label_part(store, S, TUNNEL)
+    assert path.read_text(encoding="utf-8-sig") == FILE + line
+    assert len(Cameras(store.layout).editions(None, RIDE)) == 1
+
+
+def test_people_edit_the_file_and_the_desk_adds_to_what_they_wrote(store: TableStore) -> None:
+    path = store.layout.phase_labels
+    own = (
+        "title;".replace(";", ",")
+        + "video,start_s,end_s,phase,camera\nlift,ride-01, 30 ,33.5,ride,"
+    )
+    path.write_text(own, encoding="utf-8")
+    label_part(store, S, TUNNEL)
+    assert path.read_text(encoding="utf-8") == f"{own}\ntunnel,ride-03,15.0,21.0,dark,\n"
+    assert PhaseLabels(store.layout).of(None) == (
+        PhaseLabel("ride-01", 30.0, 33.5, "ride", "lift"),
+        TUNNEL,
+    )
+    assert PhaseLabels(store.layout).of("cam3") == ()
+
+
+@pytest.mark.parametrize(
+    ("label", "why"),
+    [
+        (PhaseLabel("ride-03", 5, 9, "tunnel"), "no phase"),
+        (PhaseLabel("ride-03", 900, 909, "dark"), "s long"),
+        (PhaseLabel("ride-03", 5, 9, "dark", "x" * 61), "title"),
+        (PhaseLabel("ride-03", 5, 9, "dark", "a\nb"), "one line"),
+    ],
+)
+def test_what_cannot_be_said_is_refused(label: PhaseLabel, why: str, store: TableStore) -> None:
+    with pytest.raises(PhaseLabelError, match=why):
+        label_part(store, S, label)
+    assert not store.layout.phase_labels.exists()
