@@ -63,7 +63,7 @@ def phase_lane(spans: Sequence[Span], x: Callable[[float], float], y: float) -> 
 
 def phase_legend(spans: Sequence[Span], left: float, y: float) -> list[str]:
     """The colour of each phase that the lane shows, in one row at the baseline `y`."""
-    parts: list[str] = []
+    parts = [text(0, y, "phases", "small")] if spans else []
     for phase in dict.fromkeys(span.phase for span in spans):
         name = (phase or NOT_KNOWN).replace("_", " ")
         parts += [*_bar(phase, left, y - _BAR, 16.0), text(left + 22, y, name)]

@@ -1,6 +1,7 @@
 """What Dagster keeps of somebody: nothing after they were forgotten, and all of everybody else."""
 
 import base64
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,8 +60,10 @@ def layout(tmp_path: Path) -> Layout:
     return Layout(tmp_path / "data")
 
 
-@pytest.fixture
-def instance(layout: Layout) -> Iterator[dg.DagsterInstance]:
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What Dagster keeps after runs of all of them."""
+    layout = Layout(tmp_path_factory.mktemp("recorded") / "data")
     home = layout.dagster / "storage"
     home.mkdir(parents=True)
     with dg.DagsterInstance.local_temp(str(home)) as opened:
@@ -76,6 +79,13 @@ def instance(layout: Layout) -> Iterator[dg.DagsterInstance]:
         logs = layout.dagster / "logs" / "ticks"
         logs.mkdir(parents=True)
         (logs / "tick.err").write_text(f"saw {WHOLE} of Adaé\nand {OTHER}\n", encoding="utf-8")
+    return layout.dagster
+
+
+@pytest.fixture
+def instance(recorded: Path, layout: Layout) -> Iterator[dg.DagsterInstance]:
+    shutil.copytree(recorded, layout.dagster)
+    with dg.DagsterInstance.local_temp(str(layout.dagster / "storage")) as opened:
         yield opened
 
 

@@ -268,7 +268,6 @@ class Keyboard:
             key = "Enter"
         self.press(key)
         self.page.wait_for_function(f"before => ({SHOWN})() !== before", arg=before)
-        self.page.wait_for_function("() => !document.querySelector('.htmx-settling')")
 
 
 def settled(page: Page) -> Page:

@@ -25,11 +25,15 @@ from identity_pipeline_tests.made_up_cameras import make_known
 NAMED = {"demo_duo_a:1": "Ada", "demo_solo:1": "Ben"}
 """One rider by two names: they may be merged; the other group is still unknown."""
 START = "/review", "/people", "/rides", "/clusters", "/cameras", "/alone", "/who"
-WINDOWS = ((1440, False), (390, True), (1440, True), (390, False))
-"""Width in px, and whether it is night."""
 NO_PAGES = "/img/", "/static/", "/data-map.html", "/receipts/"
 """Pictures, what pages are made of, and files to be given away."""
 RULES = {"resultTypes": ["violations"]}
+COLOURS = {**RULES, "runOnly": ["color-contrast"]}
+WINDOWS = (
+    (1440, False, RULES), (390, True, RULES), (1440, True, COLOURS), (390, False, COLOURS)
+)  # fmt: skip
+"""Width in px, whether it is night, and what is looked for: at a width nothing but the colours
+changes by night."""
 LINKS = "links => links.map(link => link.href)"
 FOCUS = """() => {
   const at = document.activeElement;
@@ -92,12 +96,13 @@ def page(desk: RunningDesk, visitors: Visitors) -> Page:
 def test_every_page_can_be_read_by_machines_at_all_widths_by_day_and_night(
     desk: RunningDesk, page: Page
 ) -> None:
-    found, wide = [], []
+    found, wide, script = [], [], Axe().axe_script
     for url in pages_of(page, desk.origin):
-        for width, dark in WINDOWS:
+        page.evaluate(script)
+        for width, dark, rules in WINDOWS:
             page.set_viewport_size({"width": width, "height": 900})
             page.emulate_media(color_scheme="dark" if dark else "light")
-            for one in Axe().run(page, options=RULES).response["violations"]:
+            for one in page.evaluate("rules => axe.run(rules)", rules)["violations"]:
                 nodes = [node["html"][:200] for node in one["nodes"][:3]]
                 found.append((kind_of(url), width, "dark" if dark else "light", one["id"], nodes))
             if page.evaluate("document.scrollingElement.scrollWidth") > width:

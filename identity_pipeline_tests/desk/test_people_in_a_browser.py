@@ -78,6 +78,19 @@ def test_two_people_are_merged_by_keys_after_both_were_seen(
     undone(page, running, before)
 
 
+def test_what_is_pressed_as_soon_as_a_page_is_there_loads_no_page_anew(page: Page) -> None:
+    page.evaluate(
+        """() => {
+          window.kept = true;
+          const press = () => document.querySelector("[data-key=m]").click();
+          document.addEventListener("htmx:afterSwap", () => setTimeout(press), { once: true });
+        }"""
+    )
+    page.get_by_role("row", name="Kim").get_by_role("link").click()
+    expect(page.get_by_role("heading", name="Who is Kim, too?")).to_be_visible()
+    assert page.evaluate("window.kept")
+
+
 def test_tracks_are_sorted_into_parts_by_pointer_and_keys(page: Page, running: RunningDesk) -> None:
     before, ada = running.state().state_hash, who(running, "Ada")
     page.goto(f"{running.origin}/people/{ada}/split")

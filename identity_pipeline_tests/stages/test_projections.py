@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from identity_pipeline.stages.library.recompute import recompute
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.folder import disk
 from identity_pipeline.storage.folder.disk import Droppable
-from identity_pipeline.storage.layout import UnsafePathError
+from identity_pipeline.storage.layout import Layout, UnsafePathError
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.library.heads import HeadStore
 from identity_pipeline.storage.video.tables import TableStore
@@ -25,16 +26,24 @@ from identity_pipeline_tests.teaching_library import rides, write_library
 NOW = "2026-01-01T00:00:00+00:00"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> TableStore:
+@pytest.fixture(scope="module")
+def three_heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library that three heads were live in, one after the other."""
-    store = write_library(tmp_path, rides(3))
+    root = tmp_path_factory.mktemp("heads")
+    store = write_library(root, rides(3))
     head = trainer().head()
     for n in range(3):
         card = saved(HeadStore(store.layout), another(head, 1 + n))
         HeadStore(store.layout).go_live(card.head_id, NOW, "test")
         recompute(LibraryStores.of(store), Settings(), NOW)
-    return store
+    return root
+
+
+@pytest.fixture
+def store(three_heads: Path, tmp_path: Path) -> TableStore:
+    """A copy of it."""
+    shutil.copytree(three_heads, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return TableStore(Layout(tmp_path / "data"))
 
 
 def projections(store: TableStore, later_s: float = 2 * disk.LIVE_S) -> list[Droppable]:

@@ -113,6 +113,20 @@ def test_what_is_said_makes_an_edition_and_the_one_before_stays_as_it_was(
     assert make_ride(store, S, None).made is None  # nothing more was said
 
 
+def test_what_is_said_counts_too_where_twenty_more_videos_are_of_no_use(store: TableStore) -> None:
+    more = [f"black-{n:02d}" for n in range(20)]
+    black = pl.DataFrame([{"frame_idx": 0, "timestamp_ms": 0.0}])
+    for name in more:
+        row = pl.DataFrame([{"video_id": name, "path": f"/f/{name}.mp4"}])
+        store.write("ride_video", name, whole("ride_video", row), "f")
+        store.write("frames", name, whole("frames", black), "f")
+    record = Cameras(store.layout).record(None)
+    assert record is not None
+    Cameras(store.layout).write_record(CameraRecord(None, (*record.videos, *more)))
+    label_part(store, S, TUNNEL)
+    assert str(make_ride(store, S, None).made) == "1.20.1"
+
+
 def test_a_forgotten_ride_leaves_what_was_said_and_not_its_name(store: TableStore) -> None:
     label_part(store, S, TUNNEL)
     make_ride(store, S, None)

@@ -6,11 +6,14 @@ from typing import Final
 
 import polars as pl
 
-from identity_pipeline.tables import TABLES
+from identity_pipeline.tables import BOX, TABLES
 
 TENTHS: Final = 10
 BOARDING: Final = "boarding"
 """The phase in which others than riders are near."""
+SAME_FACE: Final = 0.3
+"""Overlap (IoU) from which two boxes of a frame are one face: as between two detectors
+(`core.recall.recapture`)."""
 
 
 def places_of(
@@ -72,13 +75,27 @@ def _boarding(frames: pl.DataFrame, phases: pl.DataFrame | None) -> pl.DataFrame
 
 
 def _beside(faces: pl.DataFrame) -> pl.DataFrame:
-    """`track_id, beside`: the tracks that are seen in one of its frames, of those with any."""
-    seen = faces.select("frame_idx", "track_id").unique()
+    """`track_id, beside`: the tracks that are seen in one of its frames, of those with any.
+
+    Two faces that lie on one another are one face that was found twice, and say nothing.
+    """
+    seen = faces.select("frame_idx", "track_id", *BOX)
     pairs = seen.join(seen, on="frame_idx").filter(pl.col("track_id") != pl.col("track_id_right"))
     return (
-        pairs.select("track_id", pl.col("track_id_right").alias("beside"))
+        pairs.filter(_overlap() < SAME_FACE)
+        .select("track_id", pl.col("track_id_right").alias("beside"))
         .unique()
         .sort("track_id", "beside")
         .group_by("track_id", maintain_order=True)
         .agg("beside")
     )
+
+
+def _overlap() -> pl.Expr:
+    """Of the two boxes of a pair: intersection over union."""
+    wide = pl.min_horizontal("x2", "x2_right") - pl.max_horizontal("x1", "x1_right")
+    high = pl.min_horizontal("y2", "y2_right") - pl.max_horizontal("y1", "y1_right")
+    both = wide.clip(0) * high.clip(0)
+    one = (pl.col("x2") - pl.col("x1")) * (pl.col("y2") - pl.col("y1"))
+    other = (pl.col("x2_right") - pl.col("x1_right")) * (pl.col("y2_right") - pl.col("y1_right"))
+    return both / (one + other - both)

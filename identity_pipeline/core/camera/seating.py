@@ -10,8 +10,7 @@ What belongs here: a video against known seats. What does not: how seats become 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from math import prod
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -31,12 +30,14 @@ from identity_pipeline.settings import CameraSettings
 Floats = NDArray[np.float64]
 NOWHERE: Final = -1
 """Among places: anywhere else."""
+Way = tuple[tuple[int, int], ...]
+"""Tracks by their number and the place of each; who is nowhere is left out."""
 HARDLY: Final = 1e-6
 """Probability below which a track by itself is not looked for at a place: a ten-thousandth of the
 doubt that is left to one that is seated."""
 WAYS_MAX: Final = 100_000
-"""Ways to seat a video that are weighed; with more, so many tracks are in doubt that none is
-seated."""
+"""Ways to seat those who are seen at one time that are weighed; with more, so many people are in
+doubt that none of the video is seated."""
 SEATED, UNSURE, ASIDE = "seated", "unsure", "elsewhere"
 ONLY_BOARDING, BRIEF, NOT_A_SEAT = "only_boarding", "brief", "not_a_seat"
 """How a track stands to the seats; see `seat_tracks`."""
@@ -130,13 +131,14 @@ def _marginals(
     """How probably each track is at each place, over all ways to seat them together."""
     tracks = asked["track_id"].to_list()
     likely = [_by_place(row, owners) for row in shares(mixture, features(asked))]
-    if prod(len(own) for own in likely) > WAYS_MAX:
-        return {track: {NOWHERE: 0.0} for track in tracks}
-    totals = [dict.fromkeys(own, 0.0) for own in likely]
-    for places, weight in _ways(likely, _before(tracks, asked["beside"].to_list())):
-        for own, place in zip(totals, places, strict=True):
-            own[place] += weight
-    return {track: _normalised(own) for track, own in zip(tracks, totals, strict=True)}
+    before = _before(tracks, asked["beside"].to_list())
+    found = {}
+    for k, track in enumerate(tracks):
+        totals = _totals(likely, before, k)
+        if totals is None:
+            return {each: {NOWHERE: 0.0} for each in tracks}
+        found[track] = _normalised(totals)
+    return found
 
 
 def _before(tracks: Sequence[int], beside: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -148,24 +150,72 @@ def _before(tracks: Sequence[int], beside: Sequence[Sequence[int]]) -> list[list
     ]
 
 
-def _ways(
-    likely: Sequence[Mapping[int, float]], before: Sequence[Sequence[int]]
-) -> Iterator[tuple[tuple[int, ...], float]]:
-    """Every way to seat the tracks in which no two of one frame share a place, and its weight.
+def _totals(
+    likely: Sequence[Mapping[int, float]], before: Sequence[Sequence[int]], asked: int
+) -> dict[int, float] | None:
+    """The weight of all ways to seat the tracks in which one of them is at each of its places.
+
+    In no way do two of one frame share a place. Ways that differ only in tracks that no later one
+    is seen with are one from then on, so what is weighed at once is who is seen at one time (the
+    elimination of variables in graphical models).
 
     Args:
         likely: for each track its places, and how probable each is by itself.
         before: for each track those before it that are seen in one of its frames.
+        asked: number of the track that is asked about.
+
+    Returns:
+        None where there are too many ways.
     """
-    begun: list[tuple[tuple[int, ...], float]] = [((), 1.0)]
-    for own, others in zip(likely, before, strict=True):
-        begun = [
-            ((*places, place), weight * share)
-            for places, weight in begun
-            for place, share in own.items()
-            if place == NOWHERE or all(places[other] != place for other in others)
-        ]
-    yield from begun
+    last = _last_meeting(before)
+    last[asked] = len(likely)
+    ways: dict[Way, float] = {(): 1.0}
+    for k, own in enumerate(likely):
+        ways = _ways(ways, k, own, before[k], last)
+        if len(ways) > WAYS_MAX:
+            return None
+    totals = dict.fromkeys(likely[asked], 0.0)
+    for way, weight in ways.items():
+        totals[dict(way).get(asked, NOWHERE)] += weight
+    return totals
+
+
+def _last_meeting(before: Sequence[Sequence[int]]) -> list[int]:
+    """For each track the number of the last one that is seen with it; its own where none is."""
+    last = list(range(len(before)))
+    for k, others in enumerate(before):
+        for other in others:
+            last[other] = k
+    return last
+
+
+def _ways(
+    begun: Mapping[Way, float],
+    k: int,
+    own: Mapping[int, float],
+    met: Collection[int],
+    last: Sequence[int],
+) -> dict[Way, float]:
+    """The ways to seat the tracks up to one, and their weights.
+
+    Args:
+        begun: the same up to the one before.
+        k: number of the track.
+        own: its places, and how probable each is by itself.
+        met: those before it that are seen in one of its frames.
+        last: of each track until which one its place matters.
+    """
+    found = dict[Way, float]()
+    for way, weight in begun.items():
+        taken = {place for track, place in way if track in met}
+        stays = tuple(each for each in way if last[each[0]] > k)
+        for place, share in own.items():
+            if place in taken:
+                continue
+            kept = place != NOWHERE and last[k] > k
+            new = (*stays, (k, place)) if kept else stays
+            found[new] = found.get(new, 0.0) + weight * share
+    return found
 
 
 def _normalised(own: Mapping[int, float]) -> dict[int, float]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from typing import Final
 
 import numpy as np
@@ -55,6 +55,8 @@ videos: where passers-by are in fewer is no place."""
 UNSURE_MAX: Final = 0.2
 """Share of those who stay that may be at no place surely: where more are, the places are none."""
 BRIEF_TENTHS: Final = 2
+DIGITS: Final = 6
+"""Significant ones of a number of a seat, so that another processor's last bits change no table."""
 """A stretch of a tenth of a video, the least that a rider is seen for (`riders.min_presence`),
 touches at most so many of its tenths: who is seen in no more may have been there for as little."""
 
@@ -229,11 +231,15 @@ def _heaps(
 
 
 def _one_holds_one(heaps: Heaps) -> list[int]:
-    """The place of each part of those who stay: parts that are one seat share one."""
+    """The place of each part of those who stay: parts that are one seat share one.
+
+    No two parts of a seat were seen in one frame, also where a third is like both.
+    """
     group = list(range(heaps.sitting.parts))
     together = _together(heaps)
     for i, j in combinations(range(heaps.sitting.parts), 2):
-        if (i, j) not in together and _one_column(heaps.sitting, i, j):
+        one, other = ([k for k, g in enumerate(group) if g == group[part]] for part in (i, j))
+        if together.isdisjoint(product(one, other)) and _one_column(heaps.sitting, i, j):
             group = [group[i] if g == group[j] else g for g in group]
     return group
 
@@ -274,7 +280,11 @@ def _table(heaps: Heaps, group: list[int], videos: int) -> pl.DataFrame:
         rows += [{**about, **_described(heaps, k)} for k in place.parts]
     rest = float(heaps.sitting.weights[-1])
     rows.append({"kind": ELSEWHERE, "weight": rest, "of_videos": videos})
-    return pl.DataFrame(rows, schema=TABLES["camera_seats"])
+    table = pl.DataFrame(rows, schema=TABLES["camera_seats"])
+    return table.with_columns(
+        pl.col("depth", "x", "y", "log_size", "weight", "tracks").round_sig_figs(DIGITS),
+        pl.col("spread").list.eval(pl.element().round_sig_figs(DIGITS)),
+    )
 
 
 def _places(heaps: Heaps, group: list[int]) -> list[Place]:

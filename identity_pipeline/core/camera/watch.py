@@ -102,7 +102,7 @@ WATCHED: Final[Mapping[str, Watched]] = MappingProxyType(
             BUMPED, "pitch at which riders look ahead, in degrees", _plain, _plain, 1.0
         ),
         "luma": Watched(EXPOSURE, "median luma", np.log1p, np.expm1, 0.1),
-        "sharpness": Watched(LENS, "sharpness at the same light", np.log1p, np.expm1, 0.1),
+        "sharpness": Watched(LENS, "sharpness", np.log1p, np.expm1, 0.1),
         "faces_per_frame": Watched(None, "faces per frame", np.sqrt, np.square, 0.1),
         "detector_score": Watched(None, "mean detector score", _of_share, _to_share, 0.05),
         "usable_share": Watched(None, "share of usable faces", _of_share, _to_share, 0.05),
@@ -111,6 +111,12 @@ WATCHED: Final[Mapping[str, Watched]] = MappingProxyType(
 """All that is watched. Differences that mean nothing: a hundredth of the picture's height is a
 tenth of a face; a degree is below what a pose estimate repeats to; a tenth is a tenth of the
 light."""
+
+
+def _judged_words(figure: str) -> str:
+    """What is judged: of the sharpness what is left without the light."""
+    words = WATCHED[figure].words
+    return f"{words} at the same light" if figure == "sharpness" else words
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ class Unlike:
     @property
     def sentence(self) -> str:
         """For an operator."""
-        return f"{WATCHED[self.figure].words} {self.value:.3g}, usually {self.usual:.3g}"
+        return f"{_judged_words(self.figure)} {self.value:.3g}, usually {self.usual:.3g}"
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,7 @@ class Change:
             LENS: "the lens is dirtier" if self.after < self.before else "the lens is cleaner",
             EXPOSURE: "the exposure is another one",
         }[self.kind]
-        words = WATCHED[self.figure].words
+        words = _judged_words(self.figure)
         return f"{what}: {words} {self.after:.3g}, before {self.before:.3g}"
 
 
@@ -192,6 +198,7 @@ def judge(videos: Sequence[Figures], settings: CameraSettings) -> Verdict:
     natural = {name: _column(videos, name) for name in WATCHED}
     scaled = {name: WATCHED[name].scale(column) for name, column in natural.items()}
     scaled["sharpness"] = _at_the_same_light(scaled["sharpness"], scaled["luma"], settings)
+    natural["sharpness"] = WATCHED["sharpness"].back(scaled["sharpness"])
     budget = 1 / settings.videos_per_false_alarm / 2
     unlike = []
     for name, column in scaled.items():
@@ -218,7 +225,7 @@ def _reference_length(known: int, settings: CameraSettings) -> int:
 
 
 def _at_the_same_light(sharpness: Floats, luma: Floats, settings: CameraSettings) -> Floats:
-    """Sharpness less what the light makes of it, by the first videos (Theil 1950, Sen 1968).
+    """The sharpness that there were at the usual light, by the first videos (Theil 1950, Sen 1968).
 
     NaN in a light that those did not have: there nothing is known of it.
     """
@@ -230,7 +237,7 @@ def _at_the_same_light(sharpness: Floats, luma: Floats, settings: CameraSettings
     low, high = luma[first].min(), luma[first].max()
     slope = float(np.asarray(theilslopes(sharpness[first], luma[first]))[0]) if high > low else 0.0
     same = both[(luma[both] >= low) & (luma[both] <= high)]
-    left[same] = sharpness[same] - slope * luma[same]
+    left[same] = sharpness[same] - slope * (luma[same] - np.median(luma[first]))
     return left
 
 

@@ -51,6 +51,8 @@ COARSE: Final = 160
 """A course of at most so many points is laid on another one without a coarser level."""
 RADIUS: Final = 12
 """So many points beside the path of the coarser level are looked at."""
+WIDE: Final = 2.0
+"""A band that is so many times as wide as the median of those of all videos is laid by itself."""
 
 BEFORE: Final = 3
 """A skip comes from so many points before, or earlier."""
@@ -218,11 +220,27 @@ def _laid(stacks: Sequence[_Stack], tracks: Sequence[Array], scale: Array, step_
     top = len(tracks) - 1
     videos, rows, _ = stacks[top].values.shape
     band = _whole(videos, rows, len(tracks[top]))
-    paths = _least(stacks[top], tracks[top], scale, band, step_s * 2**top)
+    paths = _in_parts(stacks[top], tracks[top], scale, band, step_s * 2**top)
     for level in range(top - 1, -1, -1):
         band = _around(paths.position, stacks[level].values.shape[1], len(tracks[level]))
-        paths = _least(stacks[level], tracks[level], scale, band, step_s * 2**level)
+        paths = _in_parts(stacks[level], tracks[level], scale, band, step_s * 2**level)
     return paths
+
+
+def _in_parts(stack: _Stack, track: Array, scale: Array, band: _Band, step_s: float) -> _Paths:
+    """As `_least`; a video with a band much wider than the others' is laid by itself.
+
+    One that has no path yet, as of another ride, or lacks a long part, would widen them all.
+    """
+    widths = (band.high - band.low).max(axis=1)
+    wide = widths > WIDE * np.median(widths)
+    parts = [np.flatnonzero(~wide), *np.flatnonzero(wide)[:, None]]
+    cost, position = np.empty(len(wide)), np.empty(band.low.shape, np.int64)
+    for part in parts:
+        own = _Stack(stack.values[part], stack.length[part])
+        found = _least(own, track, scale, _Band(band.low[part], band.high[part]), step_s)
+        cost[part], position[part] = found
+    return _Paths(cost, position)
 
 
 def _whole(videos: int, rows: int, length: int) -> _Band:

@@ -66,6 +66,9 @@ STEPS: Final = 4
 SEEN_BY: Final = ("frames", "face_tracks", "riders", "face_quality")
 """The tables of a ride that say when a rider is seen well in it."""
 
+_ROUNDED: Final = pl.col(pl.Float64).round_sig_figs(6)
+"""So that the last bits of another processor's sums change no table."""
+
 
 @dataclass(frozen=True)
 class KnownRide:
@@ -390,9 +393,10 @@ def tables_of(
         (video, versions.get(video), video not in template.others, template.others.get(video))
         for video in sorted([*template.members, *template.others])
     ]
+    usual_row = _rows("ride_usual", [{"step_s": course.step_s, **scales, **told}])
     return {
-        "ride_track": track,
-        "ride_usual": _rows("ride_usual", [{"step_s": course.step_s, **scales, **told}]),
+        "ride_track": track.with_columns(_ROUNDED),
+        "ride_usual": usual_row.with_columns(_ROUNDED),
         "ride_stretches": _rows("ride_stretches", stretches),
         "ride_members": _rows("ride_members", members),
     }

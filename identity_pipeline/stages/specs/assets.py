@@ -286,7 +286,11 @@ _ENTRIES: Final = (
         pictures={BINS: ()},
         cost=Cost(0.1),
     ),
-    _view(key="camera_places", description="Where each track is in the picture, and when."),
+    _view(
+        key="camera_places",
+        description="Where each track is in the picture, and when.",
+        code="2",
+    ),
     _view(key="camera_votes", description="Where each rider looks when nothing draws them aside."),
     _view(
         key="camera_figures", description="Light, sharpness and faces, of the whole and by phase."

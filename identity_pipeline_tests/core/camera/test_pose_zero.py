@@ -65,13 +65,13 @@ def camera(zeros: pl.DataFrame) -> dict[str, float]:
 def test_the_zero_of_an_off_axis_camera_is_found(yaw: float, pitch: float) -> None:
     """A fifth of the faces look into the camera, a quarter anywhere.
 
-    One camera in a hundred is taken for restless by chance (of these the one with seed 1).
+    Of a hundred such cameras four are off by more in pitch, by at most 2.1 degrees.
     """
-    for seed in (0, 2, 3):
-        found = camera(zeros_of(votes(seed, 60, yaw, pitch)))
-        assert found["yaw"] == pytest.approx(yaw, abs=1.5)
-        assert found["pitch"] == pytest.approx(pitch, abs=1.5)
-        assert found["yaw_low"] <= found["yaw"] <= found["yaw_high"]
+    zeros = [camera(zeros_of(votes(seed, 60, yaw, pitch))) for seed in range(8)]
+    told = [(zero["yaw"], zero["pitch"]) for zero in zeros]
+    assert sum(each == pytest.approx((yaw, pitch), abs=1.5) for each in told) >= 7
+    for zero in zeros:
+        assert zero["yaw_low"] <= zero["yaw"] <= zero["yaw_high"]
 
 
 def test_too_few_videos_have_no_zero_and_say_so() -> None:

@@ -11,9 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from identity_pipeline.core.camera.mixture import Mixture
 from identity_pipeline.core.camera.places import places_of
 from identity_pipeline.core.camera.seating import seat_tracks
-from identity_pipeline.core.camera.seats import BOARDING_PLACE, PASSING, SEAT, find_seats
+from identity_pipeline.core.camera.seats import (
+    BOARDING_PLACE,
+    PASSING,
+    SEAT,
+    Heaps,
+    _one_holds_one,
+    find_seats,
+)
 from identity_pipeline.core.tracks.riders import find_riders
 from identity_pipeline.settings import CameraSettings, RiderSettings
 from identity_pipeline.tables import TABLES, conform
@@ -166,6 +174,31 @@ def test_two_faces_of_one_frame_are_never_in_one_seat(
     assert told.filter(pl.col("seat").is_not_null() & (pl.col("sure") < S.seat_sure)).is_empty()
 
 
+def test_tracks_that_break_off_again_and_again_are_all_seated() -> None:
+    """Of four riders in eight pieces each those of one tenth are seen together."""
+    _, table = learnt(40)
+    four, _ = Park(filled=(1.0,) * 4, bystanders=0, staff=False, child=0.0).video("v")
+    assert four.height == 4
+    pieces = [
+        row | {"track_id": 4 * k + n, "beside": [4 * k + m for m in range(4) if m != n]}
+        for k in range(8)
+        for n, row in enumerate(four.iter_rows(named=True))
+    ]
+    found = seat_tracks(pl.DataFrame(pieces, schema=four.schema), table, ASPECT, S)
+    assert found["seat"].to_list() == 8 * seat_tracks(four, table, ASPECT, S)["seat"].to_list()
+    assert found["seat"].n_unique() == 4
+
+
+def test_parts_that_were_seen_together_are_two_seats_though_a_third_is_like_both() -> None:
+    means = np.array([[0.5, 0.4, -1.8], [0.6, 0.4, -1.8], [0.7, 0.4, -1.8]])
+    three = Mixture(np.full(4, 0.25), means, np.stack([0.01 * np.eye(3)] * 3), 0.1, np.full(3, 9.0))
+    nobody = Mixture(np.ones(1), np.empty((0, 3)), np.empty((0, 3, 3)), 0.1)
+    rows = {"video_id": ["a", "a", "b"], "track_id": [0, 1, 0], "beside": [[1], [0], []]}
+    places = pl.DataFrame(rows, schema_overrides={"beside": pl.List(pl.Int64)})
+    group = _one_holds_one(Heaps(places, np.array([0, 2, 1]), three, nobody))
+    assert group[0] != group[2] and group[1] in (group[0], group[2])
+
+
 def test_who_is_between_two_seats_is_in_none() -> None:
     filming, table = learnt(40, seats=ROW_OF_TWO, filled=(0.9, 0.6), seed=5)
     places, _ = Park(seats=ROW_OF_TWO, filled=(1.0, 0.0), bystanders=0, staff=False).video("v")
@@ -261,8 +294,11 @@ def test_where_a_track_is_and_when() -> None:
         dict.fromkeys(TABLES["face_detections"], 0.5)
         | {"face_id": f"{frame:06d}-{track}", "frame_idx": frame,
            "track_id": track, "tracklet_id": 0, "timestamp_ms": frame * 100.0,
-           "x1": 320.0, "x2": 400.0, "y1": 180.0, "y2": 260.0}
-        for track, seen in ((4, range(100)), (9, range(15)), (11, range(40, 45)))
+           "x1": x1, "x2": x1 + 80, "y1": 180.0, "y2": 260.0}
+        for track, x1, seen in (
+            (4, 320.0, range(100)), (9, 600.0, range(15)), (11, 700.0, range(40, 45)),
+            (12, 350.0, range(40, 45)),  # the face of 4, found twice
+        )
         for frame in seen
     ]  # fmt: skip
     table = pl.DataFrame(faces, schema={**TABLES["face_detections"], "track_id": pl.Int64})
@@ -271,13 +307,14 @@ def test_where_a_track_is_and_when() -> None:
         "frame_idx", phase=pl.when(pl.col("frame_idx") < 20).then(pl.lit("boarding"))
     )
     plain = conform("camera_places", places_of(tracks, detections, frames, (1280, 720)))
-    assert plain["boarding_share"].null_count() == plain["boarding_usual"].null_count() == 3
+    assert plain["boarding_share"].null_count() == plain["boarding_usual"].null_count() == 4
     told = conform("camera_places", places_of(tracks, detections, frames, (1280, 720), phases))
-    rider, staff, passer = told.to_dicts()
+    rider, staff, passer, twice = told.to_dicts()
     assert (rider["x"], rider["y"], rider["size"]) == pytest.approx((0.5, 220 / 720, 80 / 720))
     assert rider["tenths"] == [10] * 10 and staff["tenths"] == [10, 5] + [0] * 8
     assert (rider["presence"], staff["presence"], staff["faces"]) == (1.0, 0.15, 15)
-    assert (rider["beside"], staff["beside"], passer["beside"]) == ([9, 11], [4], [4])
+    assert (rider["beside"], staff["beside"], passer["beside"]) == ([9, 11], [4], [4, 12])
+    assert twice["beside"] == [11]
     assert staff["boarding_share"] == 1.0
     assert passer["boarding_share"] is None  # a phase that is not known is none
 

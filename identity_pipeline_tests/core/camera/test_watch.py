@@ -202,3 +202,15 @@ def test_a_usual_range_holds_what_it_says(n: int) -> None:
         outside += norm.cdf(low) + norm.sf(high)
     assert outside / 1500 <= 1.15 * rarely
     assert usual_range(np.array([1.0, np.nan]), 0.1, rarely) is None
+
+
+def test_a_dirty_lens_is_called_dirtier_though_the_light_makes_it_sharper() -> None:
+    rng = np.random.default_rng(1)
+    light = np.concatenate([rng.uniform(60, 110, 40), rng.uniform(100, 110, 10)])
+    sharp = 100 * (light / 85) ** 1.5 * np.exp(rng.normal(0, 0.03, 50))
+    sharp[40:] *= 0.85
+    assert np.median(sharp[40:]) > np.median(sharp[:40])
+    columns = rows({"luma": light, "sharpness": sharp})
+    (change,) = judge(columns, S).changes
+    assert change.kind == "lens" and "the lens is dirtier: sharpness at the same" in change.sentence
+    assert change.after < change.before

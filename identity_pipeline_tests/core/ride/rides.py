@@ -223,12 +223,14 @@ def any_train(seed: int) -> Train:
 def seconds_off(found: list[str | None], truth: list[str], fps: float = FPS) -> dict[str, float]:
     """How far, at most, a frame of each phase that was found is from a frame that shows it.
 
-    A frame without a phase, or of a phase that the video does not show, is infinitely far.
+    And a frame that shows it from one of which it was found. A frame without a phase, one of a
+    phase that the video does not show, and a phase that was not found are infinitely far.
     """
-    at = {name: np.flatnonzero(np.array(truth) == name) for name in set(truth)}
     worst: dict[str, float] = {}
-    for n, name in enumerate(found):
-        near = at.get(name or "", np.empty(0))
-        off = float(np.abs(near - n).min()) / fps if len(near) else np.inf
-        worst[name or ""] = max(worst.get(name or "", 0.0), off)
+    for told, meant in ((found, truth), (truth, found)):
+        at = {name: np.flatnonzero(np.array(meant) == name) for name in set(meant)}
+        for n, name in enumerate(told):
+            near = at.get(name or "", np.empty(0))
+            off = float(np.abs(near - n).min()) / fps if len(near) else np.inf
+            worst[name or ""] = max(worst.get(name or "", 0.0), off)
     return worst

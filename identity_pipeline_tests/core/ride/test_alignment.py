@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -116,6 +118,20 @@ def test_the_band_finds_what_looking_everywhere_finds(monkeypatch: pytest.Monkey
     near = align(video, BASE)
     monkeypatch.setattr("identity_pipeline.core.ride.alignment.RADIUS", 10_000)
     assert near.cost == pytest.approx(align(video, BASE).cost, rel=0.02)
+
+
+def test_one_video_of_another_ride_takes_no_more_room_for_the_others() -> None:
+    rng = np.random.default_rng(0)
+    shape = np.cumsum(rng.normal(0, 0.3, (700, len(CHANNELS))), axis=0)
+    track = Track(Course(0.2, shape), 2 * FLOORS)
+    own = [Course(0.2, shape + rng.normal(0, 0.1, shape.shape)) for _ in range(8)]
+    taken = []
+    for videos in (own, [*own[1:], Course(0.2, 400 + 8 * shape[::-1])]):
+        tracemalloc.start()
+        align_all(videos, track)
+        taken.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert taken[1] < 3 * taken[0]
 
 
 def test_values_are_carried_to_the_times_at_which_the_track_is_passed() -> None:
