@@ -78,6 +78,7 @@ def site(tmp_path: Path, instance: dg.DagsterInstance) -> Site:
     return Site(tmp_path / "data", instance)
 
 
+@pytest.mark.slow
 def test_twenty_videos_teach_the_phases_of_the_next_and_tell_a_foreign_one(site: Site) -> None:
     first = [site.film(f"ride-{n:08d}", ride(any_train(n), n).frames) for n in range(19)]
     assert site.phases(first[0]).passed

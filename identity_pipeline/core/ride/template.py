@@ -28,7 +28,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, t
+from scipy.special import bdtrc, stdtrit
 
 from identity_pipeline.core.ride.alignment import (
     Alignment,
@@ -169,7 +169,7 @@ def usual_of(costs: Sequence[float], rate: float) -> Usual:
     spread = max(MAD_TO_DEVIATION * float(np.median(np.abs(logs - middle))), COST_SPREAD)
     n = len(logs)
     freedom = MAD_EFFICIENCY * (n - 1)
-    factor = float(t.ppf(1 - rate, freedom)) * (1 + 1 / n) ** 0.5
+    factor = float(stdtrit(freedom, 1 - rate)) * (1 + 1 / n) ** 0.5
     return Usual(exp(middle), exp(middle + factor * spread), n)
 
 
@@ -287,7 +287,7 @@ def _followers(
             break
         members = followed
     nearer = sum(costs[v] < reversed_costs[v] for v in members)
-    common = float(binom.sf(nearer - 1, len(members), 0.5)) < NO_COURSE
+    common = float(bdtrc(nearer - 1, len(members), 0.5)) < NO_COURSE
     return (members if common else []), costs
 
 

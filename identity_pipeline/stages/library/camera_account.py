@@ -180,7 +180,7 @@ def account_in(layout: Layout, settings: CameraSettings, folder: str) -> CameraA
     there = layout.cameras.is_dir() and folder in {path.name for path in layout.cameras.iterdir()}
     record = cameras.record_in(folder) if there else None
     if record is None:
-        raise NoCameraError("there is no such camera.")
+        raise NoCameraError("There is no such camera; the list of cameras has all that are known.")
     return _account(cameras, record, settings)
 
 
