@@ -236,8 +236,8 @@ def _recall(
 ) -> str | None:
     """How much of them the pictures of a ride show; None where they are none of its riders."""
     seat_of = seats_of(library.stores.tables, video_id)
-    theirs = {seat_of.get(track.track_id) for track in tracks if track.subject in sure}
-    for seat in sorted(theirs - {None}):
+    theirs = {track.track_id for track in tracks if track.subject in sure}
+    for seat in sorted(seat for track, seat in seat_of.items() if track in theirs):
         return recall_sentence(library.stores, settings, video_id, seat)
     return None
 
