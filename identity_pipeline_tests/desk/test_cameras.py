@@ -26,7 +26,7 @@ from identity_pipeline.stages.desk.pictures import (
 )
 from identity_pipeline.stages.desk.ride_camera import ride_camera
 from identity_pipeline.stages.library.camera_account import named, word_of
-from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras, folder_of
+from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras, folder_of
 from identity_pipeline.storage.cameras.editions import EditionName, table_of_labels
 from identity_pipeline.storage.cameras.phase_labels import PhaseLabels
 from identity_pipeline.storage.cameras.pins import Pin, Pins
@@ -61,7 +61,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     PhaseLabels(layout).add("cam1", GONE_LABEL)
     PhaseLabels(layout).add("cam1", PhaseLabel("v0003", 2, 4, "brake"))
-    Cameras(layout).write_ride_model("cam1", EditionName(1, 20, 20), tables, {})
+    Cameras(layout).write_model("cam1", EditionName(1, 20, 20), tables, {}, RIDE)
     return root
 
 

@@ -115,9 +115,15 @@ class Template:
 
 @dataclass(frozen=True)
 class NoTemplate:
-    """Why there is none, as a sentence for people."""
+    """Why there is none.
+
+    Attributes:
+        sentence: for people.
+        followers: how many of the videos follow one course.
+    """
 
     sentence: str
+    followers: int = 0
 
 
 def build_template(courses: Mapping[str, Course], settings: RideSettings) -> Template | NoTemplate:
@@ -142,7 +148,8 @@ def build_template(courses: Mapping[str, Course], settings: RideSettings) -> Tem
             f"The ride of this camera is not known: {len(members)} of the {len(taken)} videos that "
             f"were looked at follow one course, and it takes {settings.videos_min} "
             "(ride.videos_min). Several rides under one name of a camera (ingest.camera_pattern), "
-            "or a camera that is moved every day, would explain it."
+            "or a camera that is moved every day, would explain it.",
+            len(members),
         )
     track, spread, passed = _barycentre([taken[v] for v in sorted(members)], first)
     usual = usual_of([costs[v] for v in sorted(members)], settings.other_ride_rate)
