@@ -46,8 +46,8 @@ REASON_WORDS: Final = {
 """Why no pose zero holds, by `core.camera.pose_zero`."""
 DIAL: Final = 45.0
 """Degrees to either side that a dial shows."""
-ON_COLOUR: Final = 0.5
-"""Share of riders from which a cell is dark enough for white words."""
+LABEL_W, LABEL_H = 96.0, 30.0
+"""Room of a label, px."""
 _RADIUS, _DIAL_W, _DIAL_H = 118.0, 310.0, 205.0
 _CELL_W, _CELL_H, _LEFT, _TOP = 84.0, 54.0, 92.0, 30.0
 
@@ -81,16 +81,9 @@ def seats_svg(seats: pl.DataFrame, aspect: float) -> str:
     parts = [_HATCH, tag("rect", x=0.5, y=0.5, width=WIDTH - 1, height=scale - 1, rx=6.0,
                          class_="line")]  # fmt: skip
     parts += [_place(row, scale) for row in known.iter_rows(named=True)]
-    foot = known.unique("place", maintain_order=True, keep="first")
-    seats_end = max(
-        (
-            row["y"] + SPREADS * math.sqrt(row["spread"][3])
-            for row in known.filter(kind=SEAT).iter_rows(named=True)
-        ),
-        default=0.0,
-    )
-    below = min(seats_end * scale + 16, scale - 22)
-    parts += [_label(row, scale, below) for row in foot.iter_rows(named=True)]
+    taken: list[tuple[float, float]] = []
+    for row in known.unique("place", maintain_order=True, keep="first").iter_rows(named=True):
+        parts.append(_label(row, scale, taken))
     seat_count = known.filter(kind=SEAT)["place"].n_unique()
     label = f"Where people are seen: {counted(seat_count, 'seat')}"
     return svg(WIDTH, scale, label, parts)
@@ -151,16 +144,27 @@ def place_words(row: Mapping[str, Any]) -> str:
     return f"seat {row['place']}, {row_words}, {depth if row['depth'] > 1 else 'the nearest'}"
 
 
-def _label(row: Mapping[str, Any], scale: float, below: float) -> str:
-    """The words of a place: above it, but of every second row below all places."""
+def _label(row: Mapping[str, Any], scale: float, taken: list[tuple[float, float]]) -> str:
+    """The words of a place: in a seat's ellipse, below another's, lower where others stand there.
+
+    Args:
+        row: of `camera_seats`.
+        scale: height of the picture, px.
+        taken: middles of the labels so far; this one is added.
+    """
     high = SPREADS * math.sqrt(row["spread"][3]) * scale
-    x, y = min(max(row["x"] * scale, 60.0), WIDTH - 60), row["y"] * scale
-    y = below if (row["row"] or 0) % 2 else max(y - high - 22, 14.0)
+    x = min(max(row["x"] * scale, LABEL_W / 2), WIDTH - LABEL_W / 2)
+    y = row["y"] * scale if row["kind"] == SEAT else row["y"] * scale + high + 16
+    while any(abs(x - a) < LABEL_W and abs(y - b) < LABEL_H for a, b in taken):
+        y += LABEL_H / 4
+    if y > scale - 20:  # no room below: above all that stands there
+        y = min([b for a, b in taken if abs(x - a) < LABEL_W], default=scale) - LABEL_H
+    taken.append((x, y))
     name = row["kind"] if row["kind"] != SEAT else f"seat {row['place']}"
     filled = f"{row['videos'] / row['of_videos']:.0%}"
-    low, high = (f"{100 * row[f'filled_{end}']:.0f}" for end in ("low", "high"))
-    words = f"{filled} ({low}\N{EN DASH}{high})"
-    return text(x, y, name, "mid strong") + text(x, y + 14, words, "mid small")
+    low, high_end = (f"{100 * row[f'filled_{end}']:.0f}" for end in ("low", "high"))
+    words = f"{filled} ({low}\N{EN DASH}{high_end})"
+    return text(x, y, name, "mid strong") + text(x, y + 14, words, "mid small strong")
 
 
 def zero_words(row: Mapping[str, Any], axis: str) -> str:
@@ -261,7 +265,7 @@ def _reached(x: float, y: float, row: Mapping[str, Any]) -> str:
     middle, box = x + _CELL_W / 2 - 2, {"x": x, "y": y, "width": _CELL_W - 4, "height": _CELL_H - 4}
     if row["riders"]:
         frame = tag("rect", rx=6.0, fill=SET_COLOURS["anchor"],
-                    fill_opacity=0.12 + 0.8 * share, **box)  # fmt: skip
+                    fill_opacity=0.06 + 0.4 * share, **box)  # fmt: skip
         words = share_words(share)
         below = f"{share_words(row['low'])}\N{EN DASH}{share_words(row['high'])}"
     else:
@@ -271,7 +275,6 @@ def _reached(x: float, y: float, row: Mapping[str, Any]) -> str:
         words = "nobody" if row["of_riders"] else "no rider"
         below = f"at most {share_words(row['high'])}" if row["high"] is not None else ""
     says = f"{row['cell']}: {row['riders']} of {row['of_riders']} riders"
-    on = " on" if share > ON_COLOUR else ""
-    body = tip(says) + frame + text(middle, y + 22, words, f"mid strong{on}")
-    body += text(middle, y + 38, below, f"mid small{on}")
+    body = tip(says) + frame + text(middle, y + 22, words, "mid strong")
+    body += text(middle, y + 38, below, "mid small strong")
     return tag("g", body, data_cell=row["cell"], data_riders=str(row["riders"]))

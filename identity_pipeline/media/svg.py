@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
@@ -103,6 +104,15 @@ def svg(width: float, height: float, label: str, parts: Iterable[str], *, top: f
         role="img",
         aria_label=label,
     )
+
+
+def themed(figure: str) -> str:
+    """A figure as a file of its own, whose page is light or dark as the reader's system is.
+
+    A picture knows nothing of the page around it, so it brings the page's colours.
+    """
+    palette = (Path(__file__).parent / "templates" / "palette.css").read_text(encoding="utf-8")
+    return figure.replace("</style>", f"{palette.strip()}</style>", 1)
 
 
 def clock(ms: float, decimals: int = 0) -> str:

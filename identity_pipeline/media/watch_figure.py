@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +14,19 @@ from identity_pipeline.media.svg import ALARM, num, svg, tag, text, tip
 
 LEFT, PLOT_W, VALUE_W, ROW_H, TOP, BOTTOM = 290.0, 460.0, 80.0, 44.0, 22.0, 22.0
 BAND, DOT = "#22a079", "#2e86de"
+SAID: Final[Mapping[str, Callable[[float], str]]] = {
+    "x": lambda value: f"{100 * value:+.1f} %",
+    "y": lambda value: f"{100 * value:+.1f} %",
+    "log_size": lambda value: f"{100 * math.exp(value):.0f} %",
+    "yaw": lambda value: f"{value:+.1f}°",
+    "pitch": lambda value: f"{value:+.1f}°",
+    "luma": lambda value: f"{value:.0f}",
+    "sharpness": lambda value: f"{value:.0f}",
+    "faces_per_frame": lambda value: f"{value:.1f}",
+    "detector_score": lambda value: f"{value:.2f}",
+    "usable_share": lambda value: f"{100 * value:.0f} %",
+}
+"""How a value is read: places of the picture's height, sizes of what is usual at the seat."""
 
 
 def watch_svg(told: Sequence[tuple[str, Figures]], since: str | None, loud: Sequence[str]) -> str:
@@ -67,7 +82,7 @@ def _row(
         return top + 4 + (ROW_H - 8) * (high - value) / room
 
     middle = top + ROW_H / 2 + 4
-    said = "not measured" if np.isnan(seen[-1]) else f"{seen[-1]:.3g}"
+    said = "not measured" if np.isnan(seen[-1]) else SAID[name](float(seen[-1]))
     return [
         text(LEFT - 8, middle, WATCHED[name].words, "end small"),
         *(_band(y(usual[0]), y(usual[1]), y(usual[2])) if usual else ()),

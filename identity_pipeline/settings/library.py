@@ -133,6 +133,25 @@ class CopySettings(Group):
         ge=0.5,
         le=1,
     )
+    heads_likeness_min: float = tunable(
+        0.65,
+        "How alike the heads in the same places must move, of those that move: 1 of one movement, "
+        "0 of two.",
+        unit="share of the movement",
+        source="real clips, by copies_quality.py --data: copies 0.82 to 1, other riders and the "
+        "same ones at other moments 0.48 at most",
+        ge=0,
+        le=1,
+    )
+    people_likeness_min: float = tunable(
+        0.5,
+        "How alike the people in the same places must be, against how alike each one's own good "
+        "faces are.",
+        unit="ratio of cosines",
+        source="the same: copies 0.76 to 1.1, other people 0.33 at most",
+        ge=0,
+        le=1,
+    )
     common_min_s: float = tunable(
         1.5,
         "So long they must show the same.",

@@ -143,3 +143,7 @@ TABLES: Final[dict[str, Table]] = {
         *("version", "video_id"),
     ),
 }
+OF_A_MODEL: Final = (
+    *("camera_seats", "camera_pose_zero", "camera_reach", "camera_normals", "camera_members"),
+)
+"""Tables of the model of a camera."""

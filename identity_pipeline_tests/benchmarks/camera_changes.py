@@ -25,6 +25,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.library.camera_watch import series
 from identity_pipeline.stages.library.ride_template import not_of_the_ride
 from identity_pipeline.stages.video.ride_phases import template_of
+from identity_pipeline.storage.cameras.cameras import RIDE
 from identity_pipeline_tests.benchmarks.camera_rides import FOLDER
 from identity_pipeline_tests.benchmarks.drawn_rides import Drawn
 
@@ -85,12 +86,12 @@ def unlike_words(drawn: Drawn) -> Iterator[str]:
 
 def foreign_words(drawn: Drawn) -> Iterator[str]:
     """Which videos are left out as another ride's, and how far from the limit each side is."""
-    editions = drawn.cameras.ride_editions(None)
+    editions = drawn.cameras.editions(None, RIDE)
     if not editions:
         yield "the ride of this camera is not known"
         return
     left_out = not_of_the_ride(drawn.store, None, drawn.videos)
-    template, _ = template_of(drawn.cameras.ride_model(None, str(editions[-1])))
+    template, _ = template_of(drawn.cameras.edition(None, editions[-1], RIDE))
     step_s = Settings().ride.step_s
     nearness: dict[bool, list[float]] = {True: [], False: []}
     for video in drawn.videos:

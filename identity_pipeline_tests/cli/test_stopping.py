@@ -42,6 +42,7 @@ def wait_for(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_batch_of_videos_ends_with_the_one_at_work(
     tmp_path: Path,
     make_video: Callable[..., Path],

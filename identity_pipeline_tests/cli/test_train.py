@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -22,13 +23,14 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.library.heads import HeadStore
 from identity_pipeline.storage.library.profiles import ProfileStore
+from identity_pipeline.storage.library.snapshots import Generation
 from identity_pipeline.storage.library.training_sessions import STOPPED, TrainingSessions
 from identity_pipeline.storage.progress.costs import Costs
 from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.progress.pause import Pause, pause
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import call
-from identity_pipeline_tests.teaching_library import rides, write_library, write_ride
+from identity_pipeline_tests.teaching_library import Ride, rides, write_library, write_ride
 
 PEOPLE = 24
 SETTINGS = {
@@ -54,14 +56,59 @@ def layout(root: Path) -> Layout:
     return Layout(root / "data")
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A library that was trained on; copy it before changing anything.
+
+    Attributes:
+        root: where it is.
+        recognised: a ride of a known person whom the machine alone recognised.
+        base: its generation before the training.
+        before: who was who then.
+        said: by the training.
+    """
+
+    root: Path
+    recognised: Ride
+    base: Generation
+    before: pl.DataFrame
+    said: str
+
+    def copy(self, root: Path) -> Path:
+        return Path(shutil.copytree(self.root, root, symlinks=True, dirs_exist_ok=True))
+
+
+@pytest.fixture(scope="module")
+def trained(known_rides: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Named people, three whom nobody knows, and one ride more in a light that hides nobody."""
+    root, recognised = tmp_path_factory.mktemp("trained"), rides(PEOPLE, each=4, light=0.1)[7]
+    shutil.copytree(known_rides, root, symlinks=True, dirs_exist_ok=True)
+    for ride in (*rides(PEOPLE + 3)[-9:], recognised):
+        write_ride(root, TableStore(layout(root)), ride)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SETTINGS.items():
+            patch.setenv(name, value)
+        call(root, "recluster")
+        generations = Generations(layout(root))
+        base, before = generations.current(), generations.open().table("person_assignments")
+        assert base is not None
+        return Trained(root, recognised, base, before, call(root, "train"))
+
+
+@pytest.fixture
+def learnt(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it."""
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    return trained.copy(tmp_path)
+
+
+@pytest.mark.slow
 def test_labels_give_a_live_head_that_moves_the_library_and_can_be_taken_back(
-    taught: Path,
+    trained: Trained, learnt: Path
 ) -> None:
-    call(taught, "recluster")
-    base = Generations(layout(taught)).current()
-    before = Generations(layout(taught)).open().table("person_assignments")
+    taught, base, before, said = learnt, trained.base, trained.before, trained.said
     ledger = layout(taught).ledger.read_bytes()
-    said = call(taught, "train")
     assert "Training session 1 is complete: 10 epochs." in said
     assert "is live." in said
     assert "epoch  10 of 10" in said
@@ -77,7 +124,6 @@ def test_labels_give_a_live_head_that_moves_the_library_and_can_be_taken_back(
     assert f"to person {extra.person}" in shown
     current = Generations(layout(taught)).current()
     assert current is not None
-    assert base is not None
     assert current.space == base.space  # nothing was written yet
     call(taught, "reassign", "--use-trained-model", "--yes")
     current = Generations(layout(taught)).current()
@@ -104,17 +150,13 @@ def test_labels_give_a_live_head_that_moves_the_library_and_can_be_taken_back(
     assert [change["head_id"] for change in listed["changes"]] == [head_id, None]
 
 
-def test_clusters_keep_their_numbers_in_a_new_space(taught: Path) -> None:
-    for ride in rides(PEOPLE + 3)[-9:]:
-        write_ride(taught, TableStore(layout(taught)), ride)
-    call(taught, "recluster")
-    call(taught, "train")
-    call(taught, "reassign", "--yes")
-    first = json.loads(call(taught, "clusters", "--json"))
+def test_clusters_keep_their_numbers_in_a_new_space(learnt: Path) -> None:
+    call(learnt, "reassign", "--yes")
+    first = json.loads(call(learnt, "clusters", "--json"))
     assert first
-    call(taught, "heads", "rollback")
-    call(taught, "reassign", "--yes")
-    rows = json.loads(call(taught, "clusters", "--json"))
+    call(learnt, "heads", "rollback")
+    call(learnt, "reassign", "--yes")
+    rows = json.loads(call(learnt, "clusters", "--json"))
     again = {track: row["cluster_id"] for row in rows for track in row["tracks"]}
     for row in first:
         ids = {again[track] for track in row["tracks"] if track in again}
@@ -212,6 +254,7 @@ def test_grouping_anew_is_seen_by_status_while_it_works(taught: Path) -> None:
     assert Costs(store.layout).samples("identity_library", ""), "and what it cost is learnt"
 
 
+@pytest.mark.slow
 def test_a_training_that_is_interrupted_keeps_what_it_learned_and_resumes_exactly(
     taught: Path,
 ) -> None:
@@ -250,14 +293,13 @@ def test_a_training_that_is_interrupted_keeps_what_it_learned_and_resumes_exactl
     assert whole.head_id == resumed.head_id  # the id is of the weights
 
 
-def test_the_ledger_is_not_read_for_who_is_who_in_machine_assignments(taught: Path) -> None:
+def test_the_ledger_is_not_read_for_who_is_who_in_machine_assignments(trained: Trained) -> None:
     """What the machine assigned teaches nothing."""
-    extra = rides(PEOPLE, each=4, light=0.1)[3]
-    write_ride(taught, TableStore(layout(taught)), extra)
-    call(taught, "recluster")
-    call(taught, "train")
-    session = TrainingSessions(layout(taught)).last()
+    own = trained.before.filter(pl.col("track_key") == trained.recognised.track_key)
+    assert own["person_id"].null_count() == 0 and own["origin"].to_list() == ["auto"]
+    sessions = TrainingSessions(layout(trained.root))
+    session = sessions.last()
     assert session is not None
-    keys = set(TrainingSessions(layout(taught)).training_set(session)["track_key"])
-    assert extra.track_key not in keys
-    assert keys == set(LedgerStore(layout(taught)).history().state.assigned)
+    keys = set(sessions.training_set(session)["track_key"])
+    assert trained.recognised.track_key not in keys
+    assert keys == set(LedgerStore(layout(trained.root)).history().state.assigned)

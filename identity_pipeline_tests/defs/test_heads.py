@@ -113,6 +113,7 @@ def failure_of(result: dg.ExecuteInProcessResult) -> str:
     return str(events[0].step_failure_data.user_failure_data.description)
 
 
+@pytest.mark.slow
 def test_labels_train_a_head_that_goes_live_and_the_library_follows(
     known: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -209,6 +210,7 @@ def test_a_training_takes_a_slot_of_the_gpu() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_pause_stops_a_training_behind_its_epoch_and_it_is_taken_up(
     known: Path, instance: dg.DagsterInstance
 ) -> None:

@@ -73,6 +73,7 @@ def judged(rides: VideoLibrary) -> dict[str, tuple[str, ...]]:
     }
 
 
+@pytest.mark.slow
 def test_it_raises_the_rate_in_its_window_and_taking_it_away_takes_all_back(
     rides: VideoLibrary,
 ) -> None:
@@ -147,6 +148,7 @@ class Ticks:
         return [str(r.partition_key) for r in getattr(result, "run_requests", None) or []]
 
 
+@pytest.mark.slow
 def test_a_list_that_comes_after_its_video_is_asked_for_once(
     rides: VideoLibrary,
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.instance.partitions import videos
 from identity_pipeline.defs.resources.resources import SettingsResource
-from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
+from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras
 from identity_pipeline.storage.folder.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
@@ -78,6 +78,7 @@ def site(tmp_path: Path, instance: dg.DagsterInstance) -> Site:
     return Site(tmp_path / "data", instance)
 
 
+@pytest.mark.slow
 def test_twenty_videos_teach_the_phases_of_the_next_and_tell_a_foreign_one(site: Site) -> None:
     first = [site.film(f"ride-{n:08d}", ride(any_train(n), n).frames) for n in range(19)]
     assert site.phases(first[0]).passed
@@ -91,7 +92,7 @@ def test_twenty_videos_teach_the_phases_of_the_next_and_tell_a_foreign_one(site:
     told = site.template()
     assert told["ride"] == "The ride of this camera is known, of 20 videos."
     assert str(told["other_rides"]).startswith("foreign-0001: It does not follow the ride")
-    assert [str(name) for name in site.cameras.ride_editions(None)] == ["1.20"]
+    assert [str(name) for name in site.cameras.editions(None, RIDE)] == ["1.20"]
     assert site.template()["made_now"] == "nothing"
 
     seen = ride(any_train(100), 100)
@@ -116,4 +117,4 @@ def test_twenty_videos_teach_the_phases_of_the_next_and_tell_a_foreign_one(site:
     track = site.cameras.layout.ride_models("unnamed") / "1.20" / "ride_track.parquet"
     track.write_bytes(b"damaged")
     assert site.template()["made_now"] == "1.20"
-    site.cameras.ride_model(None, "1.20").check()
+    site.cameras.edition(None, "1.20", RIDE).check()

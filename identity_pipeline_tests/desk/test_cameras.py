@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +13,20 @@ from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.core.ride.labels import PhaseLabel, PlacedLabel
+from identity_pipeline.media.camera_figures import LABEL_H, LABEL_W, seats_svg
 from identity_pipeline.media.watch_figure import watch_svg
+from identity_pipeline.media.wording import explain
 from identity_pipeline.settings import load_settings
-from identity_pipeline.stages.desk.pictures import RiderShown, RideShown, SetShown, Shown
+from identity_pipeline.stages.desk.pictures import (
+    RiderShown,
+    RideShown,
+    SetShown,
+    Shown,
+    _why_none,
+)
 from identity_pipeline.stages.desk.ride_camera import ride_camera
 from identity_pipeline.stages.library.camera_account import named, word_of
-from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras, folder_of
+from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras, folder_of
 from identity_pipeline.storage.cameras.editions import EditionName, table_of_labels
 from identity_pipeline.storage.cameras.phase_labels import PhaseLabels
 from identity_pipeline.storage.cameras.pins import Pin, Pins
@@ -52,7 +61,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     PhaseLabels(layout).add("cam1", GONE_LABEL)
     PhaseLabels(layout).add("cam1", PhaseLabel("v0003", 2, 4, "brake"))
-    Cameras(layout).write_ride_model("cam1", EditionName(1, 20, 20), tables, {})
+    Cameras(layout).write_model("cam1", EditionName(1, 20, 20), tables, {}, RIDE)
     return root
 
 
@@ -81,6 +90,7 @@ def test_the_page_of_a_known_camera_shows_its_model_and_its_versions(desk: Opene
     assert "The label tunnel at 5 to 9 s of v0002 is kept" in shown
     assert "The label brake at 2 to 4 s of v0003 waits for the next model" in shown
     reach = desk.page(f"/img/camera/{folder_of('cam1')}/reach.svg")
+    assert "prefers-color-scheme:dark" in reach  # a picture brings the colours of its page
     assert "nobody" in reach and reach.count("data-cell") == 35
     seats = desk.page(f"/img/camera/{folder_of('cam1')}/seats.svg")
     assert seats.count('data-kind="seat"') >= 2 and seats.count('data-kind="boarding"') == 1
@@ -172,6 +182,39 @@ def test_a_camera_that_is_called_unnamed_is_not_the_one_without_a_name(tmp_path:
     Cameras(layout).write_record(CameraRecord(None, ("b-2",)))
     assert named(layout, word_of(None)) is None
     assert named(layout, word_of("unnamed")) == "unnamed"
+
+
+def test_no_two_labels_of_places_lie_on_each_other() -> None:
+    """Two rows of seats seen through each other, and passers-by of two times at one place."""
+    places = [("seat", 0.4, 0.4, 0), ("seat", 0.5, 0.3, 1), ("passing", 0.2, 0.3, None)] * 2
+    rows = [
+        {
+            **{"place": n, "component": 0, "kind": kind, "x": x + 0.03 * (n > 2), "y": y},
+            **{"row": row, "spread": [0.001, 0, 0, 0.002, 0, 0, 0, 0, 0.01], "log_size": -2.0},
+            **{"depth": 1.0, "videos": 18, "of_videos": 20, "filled_low": 0.7, "filled_high": 0.97},
+        }
+        for n, (kind, x, y, row) in enumerate(places)
+    ]
+    drawn = seats_svg(pl.DataFrame(rows), 16 / 9)
+    labels = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" class="mid strong"', drawn)
+    at = [(float(x), float(y)) for x, y in labels]
+    assert len(at) == 6
+    for n, (x, y) in enumerate(at):
+        assert all(abs(x - a) >= LABEL_W or abs(y - b) >= LABEL_H for a, b in at[:n])
+
+
+def test_a_rider_without_a_set_is_told_the_commonest_reason() -> None:
+    rows = [(0, "failed_gate", "few_pixels")] * 3 + [
+        (0, "failed_gate", "blurred"),
+        (1, "saved", "a"),
+    ]
+    ended = pl.DataFrame(rows, schema=["person_id", "state", "reason"], orient="row")
+    words = _why_none(ended, 0)
+    assert "of 4 faces none became a picture, most often (3) for this" in words
+    assert explain("failed_gate", "few_pixels") in words
+    assert "no face of theirs was measured" in _why_none(ended, 2)
+    refused = pl.DataFrame([(0, "rejected", "no_consent")], schema=ended.schema, orient="row")
+    assert "do not consent" in _why_none(refused, 0)
 
 
 def test_a_change_before_the_videos_that_are_drawn_is_not_drawn() -> None:

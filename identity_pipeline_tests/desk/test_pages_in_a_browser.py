@@ -93,6 +93,7 @@ def page(desk: RunningDesk, visitors: Visitors) -> Page:
     return visitors.visit(desk, "Kim", "/review")
 
 
+@pytest.mark.slow
 def test_every_page_can_be_read_by_machines_at_all_widths_by_day_and_night(
     desk: RunningDesk, page: Page
 ) -> None:
@@ -110,6 +111,7 @@ def test_every_page_can_be_read_by_machines_at_all_widths_by_day_and_night(
     assert (found, wide) == ([], [])
 
 
+@pytest.mark.slow
 def test_every_control_is_reached_by_tab_and_shows_that_it_has_the_focus(
     desk: RunningDesk, page: Page
 ) -> None:

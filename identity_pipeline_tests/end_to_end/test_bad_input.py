@@ -166,6 +166,7 @@ def test_a_file_that_changed_since_it_was_registered_is_refused(
     assert failure_of(result)[0] == "changed"
 
 
+@pytest.mark.slow
 def test_four_faces_give_two_riders_and_two_bystanders(
     library: VideoLibrary, real: Path, tmp_path: Path
 ) -> None:

@@ -189,6 +189,7 @@ def test_a_ride_is_shown_with_consent_and_taken_away_without(park: Park) -> None
     park.say("undo", "last")
 
 
+@pytest.mark.slow
 def test_nobody_is_known_taught_or_made_a_dataset_of_without_consent(park: Park) -> None:
     track = park.stores.tables.read("track_templates", park.video_id)["track_id"][0]
     park.say("label", f"{park.video_id}:{track}", "--name", "Ada")

@@ -95,6 +95,7 @@ def ride(demo: VideoLibrary, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield Ride(replace(demo, root=root, instance=instance, groups=groups))
 
 
+@pytest.mark.slow
 def test_what_humans_say_of_pictures_holds_under_every_setting(ride: Ride) -> None:
     assert ride.to_make() == set() and ride.tick() == []
     before = ride.shown()

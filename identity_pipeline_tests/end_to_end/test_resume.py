@@ -74,6 +74,7 @@ def killed_at(library: VideoLibrary, clip: Path, network: str, at: int) -> None:
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
 
 
+@pytest.mark.slow
 def test_kill_9_costs_the_chunk_that_was_under_way_and_nothing_else(
     undisturbed: tuple[VideoLibrary, dict[str, int]], library: VideoLibrary, clip: Path
 ) -> None:

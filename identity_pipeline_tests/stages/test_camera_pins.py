@@ -226,8 +226,7 @@ def faces() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
 def test_bins_are_of_the_head_and_not_of_the_lens(store: TableStore) -> None:
     landmarks, quality, riders = faces()
     learn(store, "1.20")
-    model = Cameras(store.layout).model(None, "1.20")
-    assert model is not None
+    model = Cameras(store.layout).edition(None, "1.20")
     binned = buckets_of(landmarks, quality, S, zeros=zeros_of(model, riders))
     assert binned["yaw_bin"][:3].to_list() == ["[-5,5)", "[-30,-15)", "[15,30)"]
     assert binned["yaw_zero"][0] == 12.0 and binned["yaw"][:3].to_list() == [0.0, -20.0, 20.0]

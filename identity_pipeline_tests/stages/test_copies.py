@@ -301,6 +301,53 @@ def test_other_riders_in_the_same_pictures_are_no_copy(root: Path, store: TableS
     assert find_copies(store, history, CopySettings()).height == 0
 
 
+def test_other_people_in_the_same_places_are_no_copy_unless_their_faces_are_poor(
+    root: Path, store: TableStore
+) -> None:
+    copy = copy_in(root, store)
+    history = LedgerStore(store.layout).history()
+
+    def graded(video: str, *, strict: bool) -> None:
+        table = store.read("face_quality", video).with_columns(strict=pl.lit(strict))
+        store.write("face_quality", video, table, "g")
+
+    graded(video_id(store, "ride-a"), strict=True)
+    graded(copy, strict=True)
+    assert find_copies(store, history, CopySettings())["video_id"].to_list() == [copy]
+    faces = store.read("face_embeddings", copy)
+    stranger = pl.Series([look("D", 1.0, 9)] * len(faces), dtype=pl.List(pl.Float32))
+    store.write("face_embeddings", copy, faces.with_columns(e_id=stranger), "g")
+    assert find_copies(store, history, CopySettings()).height == 0
+    graded(copy, strict=False)
+    assert find_copies(store, history, CopySettings())["video_id"].to_list() == [copy]
+
+
+def test_heads_that_move_otherwise_are_no_copy(root: Path, store: TableStore) -> None:
+    copy = copy_in(root, store)
+    history = LedgerStore(store.layout).history()
+
+    def moving(video: str, seed: int) -> None:
+        turns = np.random.default_rng(seed).normal(0, 0.15, 2 * SECONDS + 1)
+        table = store.read("face_detections", video)
+        at = table["timestamp_ms"].to_numpy() / 1000 * 2 - 14 + (4 if video == copy else 0)
+        moved = np.interp(at, np.arange(len(turns)), turns)
+        width = (table["x2"] - table["x1"]) * pl.Series(moved)
+        store.write(
+            "face_detections",
+            video,
+            table.with_columns((table[c] + width).cast(pl.Float32).alias(c) for c in ("x1", "x2")),
+            "g",
+        )
+
+    moving(video_id(store, "ride-a"), 1)
+    before = store.read("face_detections", copy)
+    moving(copy, 1)
+    assert find_copies(store, history, CopySettings())["video_id"].to_list() == [copy]
+    store.write("face_detections", copy, before, "g")
+    moving(copy, 2)
+    assert find_copies(store, history, CopySettings()).height == 0
+
+
 def test_a_generation_of_an_older_version_knows_no_copies(root: Path, store: TableStore) -> None:
     copy_in(root, store)
     call(root, "recluster")

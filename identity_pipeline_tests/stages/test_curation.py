@@ -158,6 +158,7 @@ def test_a_cluster_gets_its_number_back_when_its_name_is_taken_back(tmp_path: Pa
     assert "1 cluster appears: unknown_cluster_1" in told
 
 
+@pytest.mark.slow
 def test_a_picture_is_a_name_or_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import cv2
 

@@ -191,6 +191,7 @@ def _forget(root: Path, found: Footprint, die_at: int | None, seen: Any) -> None
         forgetting.forget(stores, settings(), lambda: found, "tester")
 
 
+@pytest.mark.slow
 def test_killed_twenty_times_at_random_it_ends_as_if_it_had_not_been(
     store: TableStore, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.library.camera_account import account_of
 from identity_pipeline.stages.library.phase_labelling import label_part
 from identity_pipeline.stages.library.ride_template import make_ride, make_rides
-from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
+from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import Edition, labels_in
 from identity_pipeline.storage.cameras.forgetting import forget_videos
 from identity_pipeline.storage.cameras.phase_labels import PhaseLabelError, PhaseLabels
@@ -74,7 +74,7 @@ def store(known: Path, tmp_path: Path) -> TableStore:
 
 def newest(store: TableStore) -> Edition:
     cameras = Cameras(store.layout)
-    return cameras.ride_model(None, str(cameras.ride_editions(None)[-1]))
+    return cameras.edition(None, cameras.editions(None, RIDE)[-1], RIDE)
 
 
 def titled(edition: Edition) -> list[tuple[str, str | None, str]]:
@@ -169,7 +169,7 @@ def test_a_line_that_is_wrong_is_said_and_nothing_is_made_or_lost(
     with pytest.raises(DamagedFileError):
         label_part(store, S, TUNNEL)
     assert path.read_text(encoding="utf-8-sig") == FILE + line
-    assert len(Cameras(store.layout).ride_editions(None)) == 1
+    assert len(Cameras(store.layout).editions(None, RIDE)) == 1
 
 
 def test_people_edit_the_file_and_the_desk_adds_to_what_they_wrote(store: TableStore) -> None:
@@ -180,6 +180,7 @@ def test_people_edit_the_file_and_the_desk_adds_to_what_they_wrote(store: TableS
     )
     path.write_text(own, encoding="utf-8")
     label_part(store, S, TUNNEL)
+    label_part(store, S, TUNNEL)  # a form that is sent twice
     assert path.read_text(encoding="utf-8") == f"{own}\ntunnel,ride-03,15.0,21.0,dark,\n"
     assert PhaseLabels(store.layout).of(None) == (
         PhaseLabel("ride-01", 30.0, 33.5, "ride", "lift"),

@@ -12,7 +12,7 @@ from identity_pipeline.core.tracks.riders import find_riders
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.stages.video.camera_view import boarding_of, seating_of
-from identity_pipeline.storage.cameras.cameras import Cameras
+from identity_pipeline.storage.cameras.cameras import RIDE, Cameras
 from identity_pipeline.storage.cameras.editions import Edition, EditionName
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.tables import TABLES, conform
@@ -59,7 +59,7 @@ def cameras(tmp_path: Path) -> Cameras:
     rows = [{**seat, "weight": 0.9, "tracks": 20.0}, NOBODY]
     seats = pl.DataFrame(rows, schema=TABLES["camera_seats"])
     found.write_model(None, EditionName(1, 20, 20), {"camera_seats": seats}, {})
-    found.write_ride_model(None, EditionName(1, 20, 20), {}, {})
+    found.write_model(None, EditionName(1, 20, 20), {}, {}, RIDE)
     return found
 
 
@@ -79,14 +79,14 @@ def test_where_neither_is_known_whoever_is_near_rides() -> None:
 
 
 def test_where_the_seats_are_known_staff_at_boarding_is_no_rider(cameras: Cameras) -> None:
-    camera = cameras.model(None, "1.20")
+    camera = cameras.edition(None, "1.20")
     assert reasons(tables(), camera, None) == {1: "rider", 2: "boarding_only"}
     unknown = tables(phases_of((None, 50)))
     assert reasons(unknown, camera, None)[2] != "boarding_only"
 
 
 def test_where_the_ride_alone_is_known_its_phases_tell_it(cameras: Cameras) -> None:
-    ride = cameras.ride_model(None, "1.20")
+    ride = cameras.edition(None, "1.20", RIDE)
     assert reasons(tables(), None, ride) == {1: "rider", 2: "boarding_only"}
     assert set(reasons(tables(phases_of((None, 50))), None, ride).values()) == {"rider"}
 

@@ -69,10 +69,10 @@ def test_the_model_in_force_is_of_the_present_camera(cameras: Cameras) -> None:
     assert cameras.versions("cam")["first_video"].to_list() == ["v-0", "v-40", "v-70"]
     with_model(cameras, EditionName(2, 80, 20))
     assert [str(name) for name in cameras.editions("cam")] == ["1.20", "1.40", "2.80-20"]
-    found = cameras.model("cam", "2.80-20")
+    found = cameras.edition("cam", "2.80-20")
     assert found is not None and found.table("camera_reach").equals(reach())
     with pytest.raises(EditionNameError):
-        cameras.model("cam", "../1.20")
+        cameras.edition("cam", "../1.20")
 
 
 @pytest.mark.parametrize("file", ["camera_reach.parquet", "about.json", "manifest.json", "."])
@@ -81,7 +81,7 @@ def test_what_is_not_what_was_written_is_refused(cameras: Cameras, file: str) ->
     path = cameras.layout.camera_models(folder_of("cam")) / "1.20" / file
     atomic.remove(path) if file == "." else path.write_bytes(path.read_bytes()[:-9] + b"123456789")
     with pytest.raises(DamagedFileError):
-        found = cameras.model("cam", "1.20")
+        found = cameras.edition("cam", "1.20")
         assert found is not None
         found.check()
 
@@ -100,9 +100,9 @@ def test_a_video_that_is_forgotten_leaves_no_trace_and_outdates_nothing(cameras:
     with_model(cameras)
     bump = CameraVersion(2, 1, True, ("the camera was moved",), "v-2")
     cameras.write_record(CameraRecord("cam", ("v-1", "v-2", "v-3"), (CameraVersion(), bump)))
-    before = cameras.model("cam", "1.20")
+    before = cameras.edition("cam", "1.20")
     assert forget_videos(cameras, ["v-2", "v-9"])
-    after = cameras.model("cam", "1.20")
+    after = cameras.edition("cam", "1.20")
     assert before is not None and after is not None
     assert after.table("camera_members")["video_id"].to_list() == ["v-1", "v-3"]
     assert after.about == {"of": ["v-1"], "usual": {"x": 1}}

@@ -210,6 +210,7 @@ def test_damaged_weights_are_refused_and_a_folder_in_place_of_a_card_is_no_head(
     assert store.cards() == []
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_one_before(tmp_path: Path) -> None:
     sessions, session = begun(tmp_path)
     code = (

@@ -73,6 +73,7 @@ def run(arguments: list[str], umask: int, cwd: Path, **environment: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_commands_and_runs_of_dagster_write_private_files(tmp_path: Path) -> None:
     """A run of its own process, which fails: Dagster's database, logs, and what it failed of."""
     umask = 0  # takes nothing away, so what is private is made so

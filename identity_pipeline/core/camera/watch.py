@@ -27,8 +27,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
-from scipy.stats import theilslopes
+from scipy.special import stdtrit
 
 from identity_pipeline.core.camera.rank_test import (
     block_length,
@@ -229,6 +228,8 @@ def _at_the_same_light(sharpness: Floats, luma: Floats, settings: CameraSettings
 
     NaN in a light that those did not have: there nothing is known of it.
     """
+    from scipy.stats import theilslopes  # half a second, which no page of the desk should wait
+
     both = np.flatnonzero(~np.isnan(sharpness) & ~np.isnan(luma))
     first = both[: min(LIGHT_MAX, _reference_length(len(both), settings))]
     left = np.full(len(sharpness), np.nan)
@@ -258,7 +259,8 @@ def usual_range(past: Floats, least: float, rarely: float) -> tuple[float, float
     if n < UNLIKE_MIN:
         return None
     middle, spread = float(np.median(known)), max(qn_scale(known), least)
-    limit = student.isf(rarely / 2, QN_EFFICIENCY * n - FREEDOM_LESS) * np.sqrt(1 + np.pi / 2 / n)
+    freedom = QN_EFFICIENCY * n - FREEDOM_LESS
+    limit = -stdtrit(freedom, rarely / 2) * np.sqrt(1 + np.pi / 2 / n)
     return middle, middle - float(limit) * spread, middle + float(limit) * spread
 
 

@@ -20,7 +20,7 @@ class PhaseLabel:
     Attributes:
         video: id of the video whose times are meant.
         start_s, end_s: since its first frame, the end behind the start.
-        phase: of `naming.PHASES`.
+        phase: of `phases.PHASES`.
         title: what it is called; None: by its phase.
     """
 

@@ -28,7 +28,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, t
+from scipy.special import bdtrc, stdtrit
 
 from identity_pipeline.core.ride.alignment import (
     Alignment,
@@ -115,9 +115,15 @@ class Template:
 
 @dataclass(frozen=True)
 class NoTemplate:
-    """Why there is none, as a sentence for people."""
+    """Why there is none.
+
+    Attributes:
+        sentence: for people.
+        followers: how many of the videos follow one course.
+    """
 
     sentence: str
+    followers: int = 0
 
 
 def build_template(courses: Mapping[str, Course], settings: RideSettings) -> Template | NoTemplate:
@@ -142,7 +148,8 @@ def build_template(courses: Mapping[str, Course], settings: RideSettings) -> Tem
             f"The ride of this camera is not known: {len(members)} of the {len(taken)} videos that "
             f"were looked at follow one course, and it takes {settings.videos_min} "
             "(ride.videos_min). Several rides under one name of a camera (ingest.camera_pattern), "
-            "or a camera that is moved every day, would explain it."
+            "or a camera that is moved every day, would explain it.",
+            len(members),
         )
     track, spread, passed = _barycentre([taken[v] for v in sorted(members)], first)
     usual = usual_of([costs[v] for v in sorted(members)], settings.other_ride_rate)
@@ -162,7 +169,7 @@ def usual_of(costs: Sequence[float], rate: float) -> Usual:
     spread = max(MAD_TO_DEVIATION * float(np.median(np.abs(logs - middle))), COST_SPREAD)
     n = len(logs)
     freedom = MAD_EFFICIENCY * (n - 1)
-    factor = float(t.ppf(1 - rate, freedom)) * (1 + 1 / n) ** 0.5
+    factor = float(stdtrit(freedom, 1 - rate)) * (1 + 1 / n) ** 0.5
     return Usual(exp(middle), exp(middle + factor * spread), n)
 
 
@@ -280,7 +287,7 @@ def _followers(
             break
         members = followed
     nearer = sum(costs[v] < reversed_costs[v] for v in members)
-    common = float(binom.sf(nearer - 1, len(members), 0.5)) < NO_COURSE
+    common = float(bdtrc(nearer - 1, len(members), 0.5)) < NO_COURSE
     return (members if common else []), costs
 
 

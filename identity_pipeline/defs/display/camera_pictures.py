@@ -83,8 +83,8 @@ def _seats_of(made: Sequence[Known], cameras: Cameras) -> dict[str, Any]:
 
     found = {}
     for each in made:
-        model = cameras.model(each.camera, str(each.made[-1]))
-        if model is not None and model.table("camera_seats").height:
+        model = cameras.edition(each.camera, each.made[-1])
+        if model.table("camera_seats").height:
             drawn = seats_svg(model.table("camera_seats"), float(model.about["aspect"]))
             called = each.camera or NO_NAME
             found[f"seats of {called}"] = svg(drawn, f"where riders of {called} sit")

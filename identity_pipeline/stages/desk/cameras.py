@@ -29,7 +29,7 @@ from identity_pipeline.media.camera_figures import (
     zero_words,
 )
 from identity_pipeline.media.ride_figure import ride_svg
-from identity_pipeline.media.svg import clock
+from identity_pipeline.media.svg import clock, themed
 from identity_pipeline.media.watch_figure import watch_svg
 from identity_pipeline.settings import RideSettings, Settings
 from identity_pipeline.stages.library.camera_account import CameraAccount
@@ -115,7 +115,7 @@ def figure(account: CameraAccount, name: str, store: TableStore, settings: Setti
     drawn = FIGURES.get(name)
     if drawn is None or not drawn.known(account, store):
         raise NoFigureError("there is no such picture of this camera.")
-    return drawn.draw(account, store, settings)
+    return themed(drawn.draw(account, store, settings))
 
 
 @dataclass(frozen=True)

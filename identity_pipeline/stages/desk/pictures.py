@@ -16,11 +16,13 @@ import polars as pl
 from identity_pipeline.core.datasets.selection import ordered
 from identity_pipeline.core.faces.buckets import AXES, axis_bins
 from identity_pipeline.core.imagesets.decided import ACCEPTED, place_in_set, places
+from identity_pipeline.core.imagesets.frame_ledger import NO_CONSENT
 from identity_pipeline.core.imagesets.portrait import anchor_eligible
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.state import LibraryState, Picture
 from identity_pipeline.media.svg import clock
+from identity_pipeline.media.wording import explain
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.picture_uses import OF_A_RIDE, ordered_faces
 from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
@@ -125,12 +127,14 @@ class RiderShown:
         name: who that is, in words.
         person_id: null: nobody has said it.
         sets: those that are not empty.
+        why_none: why there is no set, where there is none.
     """
 
     seat: int
     name: str
     person_id: str | None
     sets: tuple[SetShown, ...]
+    why_none: str = ""
 
 
 @dataclass(frozen=True)
@@ -242,6 +246,7 @@ def ride(library: LibrarySnapshot, video_id: str) -> RideShown:
     told = {row["face_id"]: row for row in observed.select(*_TOLD, *_HEEDED).iter_rows(named=True)}
     decided = _decided_in(state, video_id)
     order = ordered_faces(decided, OF_A_RIDE)
+    ended = store.read("frame_ledger", video_id, ("person_id", "state", "reason"))
     by_seat: dict[int, list[SetShown]] = {}
     exported: set[str] = set()
     for name, kind in TYPES.items():
@@ -254,12 +259,31 @@ def ride(library: LibrarySnapshot, video_id: str) -> RideShown:
             )
             by_seat.setdefault(seat, []).append(SetShown(kind, pictures, reordered))
     riders = tuple(
-        RiderShown(seat, name, person, tuple(by_seat.get(seat, ())))
+        RiderShown(seat, name, person, tuple(by_seat.get(seat, ())), _why_none(ended, seat))
         for seat, name, person in riders_of(library, video_id)
     )
     rejected = tuple(_shown(state, video_id, face, told, None) for face in _rejected(decided))
     waiting = sum(_waits(picture, told.get(f), f in exported) for f, picture in decided.items())
     return RideShown(video_id, riders, rejected, waiting + _reordered(riders))
+
+
+def _why_none(ended: pl.DataFrame, seat: int) -> str:
+    """Why there is no set of a rider, where there is none, as the frame ledger has it.
+
+    Args:
+        ended: `person_id, state, reason` of the table `frame_ledger`.
+        seat: of the rider.
+    """
+    own = ended.filter(pl.col("person_id") == seat)
+    if NO_CONSENT in own["reason"]:
+        return "They do not consent to pictures, so no set was made of them."
+    counts = own.group_by("state", "reason").len().sort("len", "reason", descending=[True, False])
+    for state, reason, count in counts.head(1).iter_rows():
+        return (
+            f"No set was made of this rider: of {own.height:,} faces none became a picture, most "
+            f"often ({count:,}) for this: {explain(state, reason)}"
+        )
+    return "No set was made of this rider: no face of theirs was measured."
 
 
 def _reordered(riders: Iterable[RiderShown]) -> int:

@@ -12,7 +12,7 @@ from identity_pipeline.core.ride.phases import PHASES
 from identity_pipeline.core.ride.spans import Span, spans_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.video.pinning import camera_of
-from identity_pipeline.storage.cameras.cameras import Cameras
+from identity_pipeline.storage.cameras.cameras import RIDE, Cameras
 from identity_pipeline.storage.cameras.editions import Edition
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
@@ -57,7 +57,7 @@ def ride_phases(store: TableStore, settings: Settings, video_id: str) -> RidePha
     """
     try:
         camera = camera_of(store, settings, video_id)
-        known = bool(Cameras(store.layout).ride_editions(camera))
+        known = bool(Cameras(store.layout).editions(camera, RIDE))
         phases, model = phases_of(store, video_id), model_of(store, video_id)
         if phases is None or model is None:
             return RidePhases(known)
@@ -86,7 +86,7 @@ def model_of(store: TableStore, video_id: str) -> Edition | None:
         DamagedFileError: the table is damaged, or the model is not there.
     """
     laid = _laid_on(store, video_id)
-    return None if laid is None else Cameras(store.layout).ride_model(*laid)
+    return None if laid is None else Cameras(store.layout).edition(*laid, RIDE)
 
 
 def _laid_on(store: TableStore, video_id: str) -> tuple[str | None, str] | None:

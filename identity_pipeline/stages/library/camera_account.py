@@ -16,18 +16,16 @@ from identity_pipeline.core.camera.versions import known_words
 from identity_pipeline.core.ride.labels import PhaseLabel
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import CameraSettings
-from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras, folder_of
+from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras, folder_of
 from identity_pipeline.storage.cameras.editions import Edition, labels_in
 from identity_pipeline.storage.cameras.phase_labels import PhaseLabels
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.tables.camera import OF_A_MODEL
 
 NO_NAME: Final = "the camera without a name"
 UNNAMED: Final = "unnamed"
 """The word of commands for the camera without a name."""
-TABLES_SHOWN: Final = (
-    *("camera_seats", "camera_pose_zero", "camera_reach", "camera_normals", "camera_members"),
-)
 RIDE_SHOWN: Final = ("ride_track", "ride_stretches", "ride_expected", "ride_labels")
 
 
@@ -182,7 +180,7 @@ def account_in(layout: Layout, settings: CameraSettings, folder: str) -> CameraA
     there = layout.cameras.is_dir() and folder in {path.name for path in layout.cameras.iterdir()}
     record = cameras.record_in(folder) if there else None
     if record is None:
-        raise NoCameraError("there is no such camera.")
+        raise NoCameraError("There is no such camera; the list of cameras has all that are known.")
     return _account(cameras, record, settings)
 
 
@@ -204,9 +202,9 @@ def _account(cameras: Cameras, record: CameraRecord, settings: CameraSettings) -
     model, tables, damage = None, dict[str, pl.DataFrame](), None
     try:
         if name is not None:
-            model = cameras.model(camera, str(name))
+            model = cameras.edition(camera, name)
         if model is not None:
-            tables = {table: model.table(table) for table in TABLES_SHOWN}
+            tables = {table: model.table(table) for table in OF_A_MODEL}
     except DamagedFileError as error:
         tables, damage = {}, str(error)
     ride, ride_damage = _ride_of(cameras, camera)
@@ -237,8 +235,7 @@ def _labels_of(layout: Layout, camera: str | None) -> tuple[tuple[PhaseLabel, ..
 def _ride_of(cameras: Cameras, camera: str | None) -> tuple[dict[str, pl.DataFrame], str | None]:
     """The newest model of a camera's ride, and why it cannot be read."""
     try:
-        name = str(max(cameras.ride_editions(camera), default=""))
-        model = cameras.ride_model(camera, name) if name else None
+        model = cameras.model(camera, RIDE)
         return {t: model.table(t) for t in RIDE_SHOWN} if model else {}, None
     except DamagedFileError as error:
         return {}, str(error)

@@ -1,18 +1,16 @@
 """Models of cameras: pose zero, seats, reach and usual values of each version, as editions.
 
-An edition is made of the first videos of a version: when there are twenty, then forty, and so on,
-so it is the same whenever it is made, and rarely another one. One that is there is never made anew
-but where it is damaged; settings that changed take effect with the next.
-
-What belongs here: which editions are wanted, and making them from the tables of their videos. What
-does not: versions (`stages.library.camera_watch`), and which video keeps which edition.
+What belongs here: which editions are wanted, and their tables, made of those of their videos. What
+does not: writing them (`stages.library.camera_editions`), versions (`stages.library.camera_watch`),
+and which video keeps which edition.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import polars as pl
 
@@ -32,15 +30,21 @@ from identity_pipeline.core.camera.versions import (
 )
 from identity_pipeline.core.faces.buckets import assign_buckets
 from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.library.camera_editions import (
+    Content,
+    make_editions,
+    of_each_camera,
+)
 from identity_pipeline.stages.library.camera_sightings import Sightings
 from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.ride_template import not_of_the_ride
 from identity_pipeline.stages.stores import LibraryStores
-from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
+from identity_pipeline.storage.cameras.cameras import CAMERA, CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import EditionName
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
+from identity_pipeline.tables.camera import OF_A_MODEL
 
 CODE: Final = "1"
 """Of what is computed here and in `core.camera`; noted in each edition."""
@@ -89,6 +93,14 @@ class _Member:
     riders: pl.DataFrame
 
 
+@dataclass(frozen=True)
+class _Counted:
+    """Videos that count for a model, in order, and why others do not."""
+
+    videos: Sequence[str]
+    left_out: Mapping[str, str]
+
+
 def make_models(store: TableStore, settings: Settings) -> list[Known]:
     """Makes the models of all cameras that are wanted and not there.
 
@@ -96,9 +108,11 @@ def make_models(store: TableStore, settings: Settings) -> list[Known]:
         store: the tables.
         settings: in force.
     """
-    cameras = Cameras(store.layout)
-    damaged = [Known(None, damage=str(error)) for error in cameras.damaged().values()]
-    return [*damaged, *(make_model(store, settings, camera) for camera in cameras.names())]
+    return of_each_camera(
+        Cameras(store.layout),
+        partial(make_model, store, settings),
+        lambda camera, why: Known(camera, damage=why),
+    )
 
 
 def make_model(store: TableStore, settings: Settings, camera: str | None) -> Known:
@@ -115,107 +129,124 @@ def make_model(store: TableStore, settings: Settings, camera: str | None) -> Kno
     cameras = Cameras(store.layout)
     record = cameras.record(camera) or CameraRecord(camera)
     copies = copies_in_force(LibraryStores.of(store)).of
-    maker = _Maker(cameras, Sightings(store, settings, camera), record, copies)
-    for which in range(len(record.versions)):
-        maker.make(which)
-    return maker.known()
+    model = _Model(cameras, Sightings(store, settings, camera), record, copies)
+    return model.known(make_editions(cameras, record, model))
 
 
 @dataclass
-class _Maker:
-    """Makes the models of one camera, by its record as it was when it began."""
+class _Model:
+    """The model of one camera, by its record as it was when it began."""
 
     cameras: Cameras
     sightings: Sightings
     record: CameraRecord
     copies: Collection[str]
-    made: list[EditionName] = field(default_factory=list)
-    _members: dict[str, _Member] = field(default_factory=dict)
-    _left_out: dict[int, dict[str, str]] = field(default_factory=dict)
+    _members: dict[str, _Member | str | None] = field(default_factory=dict)
+
+    @property
+    def of(self) -> str:
+        return CAMERA
+
+    @property
+    def tables(self) -> Collection[str]:
+        return OF_A_MODEL
 
     @property
     def settings(self) -> Settings:
         return self.sightings.settings
 
-    def make(self, which: int) -> None:
-        """The editions of a version that are damaged, and the newest that it can have.
-
-        Args:
-            which: its place among the versions.
-        """
-        number = self.record.versions[which].number
-        there = [n for n in self.cameras.editions(self.record.camera) if n.version == number]
-        wanted = [name for name in there if self._is_damaged(name)]
-        newest = self._newest(which, there[-1] if there else None)
-        for name in [*wanted, *([newest] if newest else [])]:
-            self._write(which, name)
-
-    def known(self) -> Known:
+    def known(self, made: Sequence[EditionName]) -> Known:
         """What is known of the camera now."""
         camera, settings = self.record.camera, self.settings.camera
         last = len(self.record.versions) - 1
         in_force = self.cameras.in_force(camera)
-        left_out = self._left_out[last] if last in self._left_out else self._noted(in_force)
-        there = [v for v in self.record.standing_still(last) if v not in left_out]
+        damage = self.cameras.damage(camera, in_force) if in_force else None
+        still = self.record.standing_still(last)
+        left_out = self._noted(in_force)
+        if not in_force and len(still) >= settings.videos_min:
+            left_out = dict(self._counted(still, settings.videos_min).left_out)
+        there = [v for v in still if v not in left_out]
         words = known_words(in_force.videos if in_force else 0, len(there), settings)
         number = self.record.versions[last].number
-        return Known(camera, number, words, tuple(self.made), left_out)
+        return Known(camera, number, words, tuple(made), left_out, damage)
 
     def _noted(self, name: EditionName | None) -> dict[str, str]:
         """Who was left out when an edition was made, and why."""
-        found = self.cameras.model(self.record.camera, str(name)) if name else None
-        if found is None:
+        if name is None or self.cameras.damage(self.record.camera, name):
             return {}
-        members = found.table("camera_members").drop_nulls("left_out")
-        return dict(members.select("video_id", "left_out").iter_rows())
+        members = self.cameras.edition(self.record.camera, name).table("camera_members")
+        return dict(members.drop_nulls("left_out").select("video_id", "left_out").iter_rows())
 
-    def _newest(self, which: int, there: EditionName | None) -> EditionName | None:
+    def next_edition(self, which: int) -> EditionName | None:
         """The edition that a version can have now; None where it has it."""
-        settings, number = self.settings.camera, self.record.versions[which].number
+        number = self.record.versions[which].number
+        editions = self.cameras.editions(self.record.camera)
+        there = max((name for name in editions if name.version == number), default=None)
         most = self._edition(number, self.record.standing_still(which), self.record.own(which))
         if not most.videos or (there and not _is_more(most, there)):
             return None  # without reading anything
-        still, own = self._counted(which, settings.videos_max)
-        can = self._edition(number, still, own)
+        still = self._counted(self.record.standing_still(which), most.videos)
+        own = self._counted(self.record.own(which), most.own)
+        can = self._edition(number, still.videos, own.videos)
         return can if can.videos and (there is None or _is_more(can, there)) else None
 
     def _edition(self, number: int, still: Sequence[str], own: Sequence[str]) -> EditionName:
         settings = self.settings.camera
         return EditionName(number, edition(len(still), settings), edition(len(own), settings))
 
-    def _counted(self, which: int, most: int) -> tuple[list[str], list[str]]:
-        """The first videos that a version's model is made of: since the last move, and its own."""
-        still, own = self.record.standing_still(which), self.record.own(which)
-        read = {v: self._member(v, which) for v in (*still[: 2 * most], *own[: 2 * most])}
-        sizes = {v: each.sighting.frame_size for v, each in read.items() if each is not None}
-        out = self._left_out.setdefault(which, {})
-        foreign = not_of_the_ride(self.sightings.store, self.record.camera, list(sizes))
-        out |= other_pictures(sizes) | foreign
-        out |= dict.fromkeys(sizes.keys() & set(self.copies), A_COPY)
-        counts = [v for v in sizes if v not in out]
-        return [v for v in still if v in counts][:most], [v for v in own if v in counts][:most]
+    def _of(self, videos: Sequence[str]) -> list[_Member]:
+        found = (self._member(video) for video in videos)
+        return [each for each in found if isinstance(each, _Member)]
 
-    def _member(self, video: str, which: int) -> _Member | None:
-        """A video with all that a model reads of it; where that fails it is left out and said."""
+    def _counted(self, videos: Sequence[str], wanted: int) -> _Counted:
+        """The first of some videos of which so many count; fewer where not so many do.
+
+        Who counts is told among these first ones alone, so it is the same whatever came since.
+        """
+        looked_at = wanted
+        while True:
+            found = self._who_counts(videos[:looked_at])
+            lacking = wanted - len(found.videos)
+            if lacking <= 0 or looked_at >= min(len(videos), 2 * self.settings.camera.videos_max):
+                return _Counted(found.videos[:wanted], found.left_out)
+            looked_at += lacking
+
+    def _who_counts(self, videos: Sequence[str]) -> _Counted:
+        """Which of some videos count, and why others do not."""
+        said = {video: self._member(video) for video in videos}
+        unread = {video: each for video, each in said.items() if isinstance(each, str)}
+        read = {video: each for video, each in said.items() if isinstance(each, _Member)}
+        sizes = {video: each.sighting.frame_size for video, each in read.items()}
+        foreign = not_of_the_ride(self.sightings.store, self.record.camera, list(sizes))
+        copied = dict.fromkeys(sizes.keys() & set(self.copies), A_COPY)
+        out = {**unread, **other_pictures(sizes), **foreign, **copied}
+        return _Counted([video for video in read if video not in out], out)
+
+    def _member(self, video: str) -> _Member | str | None:
+        """A video with all that a model reads of it; why it cannot be read; None: it says nothing.
+
+        Each is read once.
+        """
         if video not in self._members:
             seen = self.sightings.find(video)
-            if seen is None:
-                return None
             try:
-                self._members[video] = _member_of(self.sightings.store, seen)
+                found = _member_of(self.sightings.store, seen) if seen else None
             except (MissingTableError, DamagedFileError) as error:
-                self._left_out.setdefault(which, {})[video] = str(error)
-                return None
+                found = str(error)
+            self._members[video] = found
         return self._members[video]
 
-    def _write(self, which: int, name: EditionName) -> None:
-        still, own = self._counted(which, max(name.videos, name.own))
-        geometry = [self._members[video] for video in still[: name.videos]]
-        of_own = [self._members[video].sighting for video in own[: name.own]]
-        if not geometry:
-            return  # of a damaged one: its videos are gone, so nothing can make it anew
-        tables = model_of(name.version, geometry, of_own, self._left_out[which], self.settings)
-        about: dict[str, Any] = {
+    def content(self, which: int, name: EditionName) -> Content | None:
+        """What an edition holds; None: of a damaged one, whose videos are gone."""
+        still = self._counted(self.record.period(which), name.videos)
+        own = self._counted(self.record.own(which), name.own)
+        if (len(still.videos), len(own.videos)) != (name.videos, name.own):
+            return None
+        geometry = self._of(still.videos)
+        of_own = [member.sighting for member in self._of(own.videos)]
+        left_out = {**still.left_out, **own.left_out}
+        tables = model_of(name.version, geometry, of_own, left_out, self.settings)
+        about = {
             "camera": self.record.camera,
             "version": name.version,
             "videos": len(geometry),
@@ -224,20 +255,7 @@ class _Maker:
             "code": CODE,
             "settings": chosen(self.settings, _SHAPED_BY),
         }
-        with self.cameras.locked(self.record.camera, "putting its model in place"):
-            now = self.cameras.record(self.record.camera) or CameraRecord(self.record.camera)
-            if set(tables["camera_members"]["video_id"]) <= set(now.videos):  # none is forgotten
-                self.cameras.write_model(self.record.camera, name, tables, about)
-                self.made.append(name)
-
-    def _is_damaged(self, name: EditionName) -> bool:
-        try:
-            found = self.cameras.model(self.record.camera, str(name))
-            if found is not None:
-                found.check()
-        except DamagedFileError:
-            return True
-        return False
+        return Content(tables, "camera_members", about)
 
 
 def _is_more(one: EditionName, other: EditionName) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from identity_pipeline.core.camera.versions import Sighting
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.library.ride_template import OTHER_RIDE
+from identity_pipeline.stages.library.ride_template import other_ride
 from identity_pipeline.stages.video.camera_view import CAMERA_VIEW, camera_of_video
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
@@ -58,12 +58,7 @@ class Sightings:
 
     def other_ride(self, video_id: str) -> str | None:
         """Why a video does not show the ride of its camera, in a sentence; None where it may."""
-        try:
-            (row,) = self.store.read("ride_course", video_id, ("state", "sentence")).rows()
-        except (MissingTableError, DamagedFileError):
-            return None  # its own step tells of it
-        state, sentence = row
-        return sentence if state == OTHER_RIDE else None
+        return other_ride(self.store, video_id)
 
     def there(self, video_ids: Iterable[str]) -> list[str]:
         """Those of some videos that say something."""

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import polars as pl
 
+from identity_pipeline.core.vectors import to_matrix
+from identity_pipeline.core.video.copied_heads import Vectors, heads_likeness, people_likeness
 from identity_pipeline.core.video.copied_tracks import CORNERS, face_likeness, same_tracks
 from identity_pipeline.core.video.copies import (
     Link,
@@ -36,6 +38,7 @@ from identity_pipeline.stages.library.copies_in_force import TABLE
 from identity_pipeline.storage.files.recorded import DamagedTableError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.copy_keys import read_keys, write_keys
+from identity_pipeline.storage.video.embeddings import read_embeddings
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
 
@@ -117,7 +120,8 @@ def _links(
         link = Link(left, right, likeness(one, other, pair.offsets_ms))
         if not are_copies(link.found, one, other, settings):
             continue
-        if same_faces(store, link, one, other) >= settings.face_likeness_min:
+        seen = faces_of_link(store, link, one, other)
+        if seen is not None and seen.are_the_same(settings):
             yield link
 
 
@@ -227,18 +231,47 @@ def look_of_video(store: TableStore, video_id: str) -> Look:
     return look_of(frames["timestamp_ms"].to_list(), frames["look_hash"].to_list())
 
 
-def same_faces(store: TableStore, link: Link, one: Look, other: Look) -> float:
-    """How alike two videos are where faces are; 1 without any, 0 before they are known."""
+class Seen(NamedTuple):
+    """How alike two videos are where faces are; None of what cannot be told.
+
+    Attributes:
+        pictures: at the faces, see `face_likeness`.
+        heads: how they move, see `heads_likeness`.
+        people: who they are, see `people_likeness`.
+    """
+
+    pictures: float | None
+    heads: float | None
+    people: float | None
+
+    def are_the_same(self, settings: CopySettings) -> bool:
+        """Whether nothing that is seen of the faces speaks against a copy."""
+        least = (
+            settings.face_likeness_min,
+            settings.heads_likeness_min,
+            settings.people_likeness_min,
+        )
+        return all(seen is None or seen >= low for seen, low in zip(self, least, strict=True))
+
+
+def faces_of_link(store: TableStore, link: Link, one: Look, other: Look) -> Seen | None:
+    """How alike two videos are where faces are; None before they are known."""
     try:
-        left, right = _boxes(store, link.left), _boxes(store, link.right)
+        left, right = boxes_of(store, link.left), boxes_of(store, link.right)
+        of_left, of_right = good_faces(store, link.left), good_faces(store, link.right)
     except (MissingTableError, DamagedTableError):
-        return 0.0
+        return None
     offset = link.found.offset_ms
-    shares = (
+    pictures = (
         face_likeness(one, other, offset, right),
         face_likeness(other, one, -offset, left),
     )
-    return min((share for share in shares if share is not None), default=1.0)
+    same = same_tracks(left, right, offset)
+    return Seen(
+        min((share for share in pictures if share is not None), default=None),
+        heads_likeness(left, right, offset, same),
+        people_likeness(of_left, of_right, same),
+    )
 
 
 def _comparable(store: TableStore, one: str, other: str) -> bool:
@@ -278,7 +311,7 @@ def _decided(store: TableStore, history: History, copy_of: Iterable[str]) -> dic
 def _same(store: TableStore, stands: str, video: str, offset_ms: float) -> dict[str, str]:
     """The track of the video that counts for each track of a copy, if it has a template."""
     try:
-        one, other = _boxes(store, stands), _boxes(store, video)
+        one, other = boxes_of(store, stands), boxes_of(store, video)
         there = set(store.read("track_templates", stands, ["track_id"])["track_id"])
     except (MissingTableError, DamagedTableError):
         return {}
@@ -289,7 +322,7 @@ def _same(store: TableStore, stands: str, video: str, offset_ms: float) -> dict[
     }
 
 
-def _boxes(store: TableStore, video_id: str) -> pl.DataFrame:
+def boxes_of(store: TableStore, video_id: str) -> pl.DataFrame:
     """track_id, time_ms and boxes as shares of the frame, of each face."""
     size = store.read("ride_video", video_id, ["width", "height"]).row(0)
     first = store.read("frames", video_id, ["timestamp_ms"])["timestamp_ms"].min()
@@ -300,6 +333,17 @@ def _boxes(store: TableStore, video_id: str) -> pl.DataFrame:
         (pl.col("timestamp_ms") - first).alias("time_ms"),
         *(pl.col(c) / size[i % 2] for i, c in enumerate(CORNERS)),
     )
+
+
+def good_faces(store: TableStore, video_id: str) -> Vectors:
+    """The vectors of each track's faces that pass the strict gate: poor ones are nobody's."""
+    good = store.read("face_quality", video_id, ["face_id", "strict"]).filter("strict")
+    tracks = store.read("face_tracks", video_id, ["face_id", "track_id"])
+    faces = read_embeddings(store, video_id).join(good, on="face_id").join(tracks, on="face_id")
+    return {
+        track: to_matrix(part["e_id"])
+        for (track,), part in faces.group_by("track_id", maintain_order=True)
+    }
 
 
 def _without_contradictions(table: pl.DataFrame, history: History) -> pl.DataFrame:

@@ -1,17 +1,17 @@
 """Models of the rides of cameras: the template of each, its phases, and who does not follow it.
 
-An edition is made when twenty videos of a version of the camera are there, then forty, and so on.
-Until twenty of them follow one course it is tried again with all that are there. One that is there
-is made anew only where it is damaged. Where people say something of the ride that the newest does
-not hold, another one is made of the same template.
+An edition of twenty is made of the first videos of which twenty follow one course: of twenty where
+all do, else of as many more as it takes. So it is the same whenever it is made. Where people say
+something of the ride that the newest does not hold, another one is made of the same template.
 
 What belongs here: which editions are wanted, and their tables. What does not: what a template is
-(`core.ride`), and what a video keeps (`storage.cameras.pins`).
+(`core.ride`), writing editions (`stages.library.camera_editions`), and what a video keeps
+(`storage.cameras.pins`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
@@ -23,7 +23,7 @@ from identity_pipeline.core.camera.versions import edition
 from identity_pipeline.core.ride.course import CHANNELS, Course, course_of
 from identity_pipeline.core.ride.expectation import expected_of, good_by_phase
 from identity_pipeline.core.ride.frame_phases import frame_phases
-from identity_pipeline.core.ride.labels import PlacedLabel, with_labels
+from identity_pipeline.core.ride.labels import PhaseLabel, PlacedLabel, with_labels
 from identity_pipeline.core.ride.naming import name_phases
 from identity_pipeline.core.ride.phases import Phase
 from identity_pipeline.core.ride.placing import place_labels
@@ -36,11 +36,17 @@ from identity_pipeline.core.ride.template import (
 )
 from identity_pipeline.core.tracks.riders import rider_faces
 from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.library.camera_editions import (
+    Content,
+    is_whole,
+    make_editions,
+    of_each_camera,
+)
 from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.stages.video.camera_view import camera_of_video
 from identity_pipeline.stages.video.ride_phases import OTHER_RIDE, template_of
-from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
+from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import (
     Edition,
     EditionName,
@@ -55,6 +61,8 @@ from identity_pipeline.tables.ride import OF_VIDEO, RIDE_TABLES
 
 CODE: Final = "2"
 """Of what is computed here and in `core.ride`; noted in each edition."""
+STEPS: Final = 4
+"""Where too few follow one course, at most a quarter of those wanted is looked at besides."""
 SEEN_BY: Final = ("frames", "face_tracks", "riders", "face_quality")
 """The tables of a ride that say when a rider is seen well in it."""
 
@@ -88,14 +96,11 @@ def make_rides(store: TableStore, settings: Settings) -> list[KnownRide]:
         store: the tables.
         settings: in force.
     """
-    cameras = Cameras(store.layout)
-    found = [KnownRide(None, damage=str(error)) for error in cameras.damaged().values()]
-    for camera in cameras.names():
-        try:
-            found.append(make_ride(store, settings, camera))
-        except DamagedFileError as error:  # without its labels no edition is made
-            found.append(KnownRide(camera, damage=str(error)))
-    return found
+    return of_each_camera(
+        Cameras(store.layout),
+        partial(make_ride, store, settings),
+        lambda camera, why: KnownRide(camera, damage=why),
+    )
 
 
 def make_ride(store: TableStore, settings: Settings, camera: str | None) -> KnownRide:
@@ -111,49 +116,183 @@ def make_ride(store: TableStore, settings: Settings, camera: str | None) -> Know
     """
     cameras = Cameras(store.layout)
     record = cameras.record(camera) or CameraRecord(camera)
-    there = _there(cameras, record)
-    newest = max(there, default=None)
-    template, names = _due(store, settings, record, there)
-    if newest and not names and not _is_damaged(cameras, camera, newest):
-        template, names = _template_in(cameras, camera, newest), _said(cameras, camera, newest)
-    if newest is None and isinstance(template, NoTemplate):
-        return KnownRide(camera, template.sentence)
-    if isinstance(template, Template):
-        for name in names:
-            _write(cameras, record, name, template, store, settings)
-    return _told(cameras, camera, names[-1] if names else newest, names)
+    copies = copies_in_force(LibraryStores.of(store)).of
+    ride = _Ride(cameras, store, settings, record, copies)
+    return ride.known(make_editions(cameras, record, ride))
 
 
-def _due(
-    store: TableStore, settings: Settings, record: CameraRecord, there: Sequence[EditionName]
-) -> tuple[Template | NoTemplate | None, list[EditionName]]:
-    """The editions that videos make, or that are damaged, and their template; None: none are."""
-    newest = max(there, default=None)
-    damaged = list(filter(partial(_is_damaged, Cameras(store.layout), record.camera), there))
-    videos = _videos(store, settings, record)
-    if newest and not damaged and edition(len(videos), settings.camera) <= newest.videos:
-        return None, []
-    template = _template(store, settings, videos)
-    if isinstance(template, NoTemplate):
-        return template, []
-    return template, damaged or _new(record, newest, template, settings)
+@dataclass
+class _Ride:
+    """The ride of one camera, by its record as it was when it began."""
+
+    cameras: Cameras
+    store: TableStore
+    settings: Settings
+    record: CameraRecord
+    copies: Collection[str]
+    _templates: dict[tuple[int, int], Template | NoTemplate] = field(default_factory=dict)
+    _read: dict[str, Course | None] = field(default_factory=dict)
+
+    @property
+    def of(self) -> str:
+        return RIDE
+
+    @property
+    def tables(self) -> Collection[str]:
+        return set(RIDE_TABLES) - set(OF_VIDEO)
+
+    def known(self, made: Sequence[EditionName]) -> KnownRide:
+        """What is known of the ride now."""
+        camera = self.record.camera
+        last = len(self.record.versions) - 1
+        name = self.cameras.in_force(camera, RIDE)
+        if name is None:
+            least = self._template(last, self.settings.camera.videos_min)
+            return KnownRide(camera, least.sentence if isinstance(least, NoTemplate) else "")
+        if damage := self.cameras.damage(camera, name, RIDE):
+            return KnownRide(camera, damage=damage)
+        model = self.cameras.edition(camera, name, RIDE)
+        words = f"The ride of this camera is known, of {model.about['videos']} videos."
+        return KnownRide(camera, words, made[-1] if made else None, other_rides(model))
+
+    def next_edition(self, which: int) -> EditionName | None:
+        """The next of the last version, of more videos or of what people say; see the module."""
+        if which < len(self.record.versions) - 1:
+            return None
+        newest = self.cameras.in_force(self.record.camera, RIDE)
+        return self._larger(which, newest) or (self._relabelled(newest) if newest else None)
+
+    def _larger(self, which: int, newest: EditionName | None) -> EditionName | None:
+        settings = self.settings.camera
+        there = newest.videos if newest else 0
+        most = edition(min(len(self._videos(which)), self.settings.ride.videos_max), settings)
+        while most > there and most >= settings.videos_min:
+            if isinstance(self._template(which, most), Template):
+                return EditionName(self.record.versions[which].number, most, most)
+            most //= 2
+        return None
+
+    def _relabelled(self, newest: EditionName) -> EditionName | None:
+        """The edition that what people say makes; none where the newest holds all of it."""
+        held = self._labels_in(newest)
+        said = PhaseLabels(self.cameras.layout).of(self.record.camera)
+        return None if held in (None, said) else newest._replace(said=newest.said + 1)
+
+    def _labels_in(self, name: EditionName) -> tuple[PhaseLabel, ...] | None:
+        """What people said when an edition was made; None where that cannot be read."""
+        try:
+            table = self.cameras.edition(self.record.camera, name, RIDE).table("ride_labels")
+        except DamagedFileError:
+            return None
+        return tuple(one.label for one in labels_in(table))
+
+    def content(self, which: int, name: EditionName) -> Content | None:
+        """What an edition holds; None: of a damaged one, whose videos are gone."""
+        template = self._template_of(which, name)
+        if isinstance(template, NoTemplate):
+            return None
+        members = [*template.members, *template.others]
+        versions = {v: self.store.versions(("frames",), v)["frames"] for v in members}
+        about = {
+            "camera": self.record.camera,
+            "version": name.version,
+            "videos": template.usual.n,
+            "code": CODE,
+            "settings": chosen(self.settings, ("ride",)),
+        }
+        placed = self._placed(name, template)
+        least = round(self.settings.ride.phase_min_s / template.track.course.step_s)
+        phases = with_labels(name_phases(template, self.settings.ride), placed, least)
+        tables = tables_of(template, phases, versions)
+        tables["ride_labels"] = table_of_labels(placed)
+        tables["ride_expected"] = _expected(self.store, template, phases)
+        return Content(tables, "ride_members", about)
+
+    def _placed(self, name: EditionName, template: Template) -> list[PlacedLabel]:
+        """What people say of the ride, on the template of an edition that is to be made.
+
+        Of one that is damaged what they said then, if that can be read. Where the video of a label
+        is gone, it lies where it lay on the newest other edition.
+        """
+        camera, there = self.record.camera, name in self._editions()
+        held = self._labels_in(name) if there else None
+        labels = PhaseLabels(self.cameras.layout).of(camera) if held is None else held
+        step_s = template.track.course.step_s
+        courses = _courses(self.store, {label.video for label in labels}, step_s)
+        whole = [other for other in self._whole() if other != name]
+        if not labels or not whole:
+            return place_labels(labels, courses, template)
+        before = self.cameras.edition(camera, whole[-1], RIDE)
+        earlier = (template_of(before)[0], labels_in(before.table("ride_labels")))
+        return place_labels(labels, courses, template, earlier)
+
+    def _editions(self) -> list[EditionName]:
+        return self.cameras.editions(self.record.camera, RIDE)
+
+    def _whole(self) -> list[EditionName]:
+        cameras, camera = self.cameras, self.record.camera
+        return [name for name in self._editions() if is_whole(cameras, camera, name, self)]
+
+    def _template_of(self, which: int, name: EditionName) -> Template | NoTemplate:
+        """The template of an edition: that of another one of the same videos, if there is one."""
+        same = (o for o in self._whole() if o[:2] == name[:2] and o != name)
+        other = next(same, None)
+        if other is None:
+            return self._template(which, name.videos)
+        return _template_in(self.cameras.edition(self.record.camera, other, RIDE))
+
+    def _template(self, which: int, followers: int) -> Template | NoTemplate:
+        """Of the first videos of which so many follow one course; in steps, for each is work."""
+        if (which, followers) not in self._templates:
+            self._templates[which, followers] = self._grown(self._videos(which), followers)
+        return self._templates[which, followers]
+
+    def _grown(self, videos: Sequence[str], followers: int) -> Template | NoTemplate:
+        settings, looked_at = self.settings.ride, followers
+        while True:
+            found = build_template(self._courses_of(videos[:looked_at]), settings)
+            follow = found.followers if isinstance(found, NoTemplate) else len(found.members)
+            if isinstance(found, Template) and follow >= min(followers, settings.videos_max):
+                return found
+            looked_at += max(min(followers - follow, followers // STEPS), 1)
+            if looked_at > len(videos):
+                return _too_few(found, followers)
+
+    def _videos(self, which: int) -> list[str]:
+        """Those while the camera stood as in a version, whose frames are there; no copies."""
+        return [
+            video
+            for video in self.record.period(which)
+            if video not in self.copies and self._is_its(video)
+        ]
+
+    def _is_its(self, video: str) -> bool:
+        try:
+            source = self.store.read("ride_video", video, ("path",))
+        except (MissingTableError, DamagedFileError):
+            return False
+        there = self.store.noted("frames", video) is not None
+        return there and camera_of_video(source, self.settings) == self.record.camera
+
+    def _courses_of(self, videos: Sequence[str]) -> dict[str, Course]:
+        new = [video for video in videos if video not in self._read]
+        self._read |= dict.fromkeys(new) | _courses(self.store, new, self.settings.ride.step_s)
+        found = {video: self._read[video] for video in videos}
+        return {video: course for video, course in found.items() if course is not None}
 
 
-def _said(cameras: Cameras, camera: str | None, newest: EditionName) -> list[EditionName]:
-    """The edition that what people say makes; none where the newest holds all of it."""
-    said = tuple(one.label for one in _labels_of(cameras, camera, newest))
-    anew = said != PhaseLabels(cameras.layout).of(camera)
-    return [newest._replace(said=newest.said + 1)] if anew else []
+def _courses(store: TableStore, videos: Iterable[str], step_s: float) -> dict[str, Course]:
+    found = {}
+    for video in videos:
+        try:
+            found[video] = course_of(store.read("frames", video), step_s)
+        except (MissingTableError, DamagedFileError):
+            continue  # its own step tells of it
+    return found
 
 
-def _labels_of(cameras: Cameras, camera: str | None, name: EditionName) -> list[PlacedLabel]:
-    """What people said when an edition was made."""
-    return labels_in(cameras.ride_model(camera, str(name)).table("ride_labels"))
-
-
-def _template_in(cameras: Cameras, camera: str | None, name: EditionName) -> Template:
+def _template_in(model: Edition) -> Template:
     """The template of an edition, with the videos that it was made of."""
-    model = cameras.ride_model(camera, str(name))
     rows = model.table("ride_members").select("video_id", "counts", "cost").rows()
     return replace(
         template_of(model)[0],
@@ -162,34 +301,12 @@ def _template_in(cameras: Cameras, camera: str | None, name: EditionName) -> Tem
     )
 
 
-def _there(cameras: Cameras, record: CameraRecord) -> list[EditionName]:
-    """The editions since the camera was last moved."""
-    since = max(each.number for each in record.versions if each.moved)
-    return [name for name in cameras.ride_editions(record.camera) if name.version >= since]
-
-
-def _template(
-    store: TableStore, settings: Settings, videos: Sequence[str]
-) -> Template | NoTemplate:
-    """Of the first twenty, forty, ... videos; where too few of these follow, of all."""
-    wanted = edition(len(videos), settings.camera) or len(videos)
-    step_s = settings.ride.step_s
-    found = build_template(_courses(store, videos[:wanted], step_s), settings.ride)
-    if isinstance(found, NoTemplate) and wanted < len(videos):
-        return build_template(_courses(store, videos, step_s), settings.ride)
-    return found
-
-
-def _new(
-    record: CameraRecord,
-    newest: EditionName | None,
-    template: Template,
-    settings: Settings,
-) -> list[EditionName]:
-    """The edition that a template makes; none where there is one of as many videos."""
-    made_of = edition(max(len(template.members), settings.camera.videos_min), settings.camera)
-    name = EditionName(record.versions[-1].number, made_of, made_of)
-    return [name] if newest is None or name > newest else []
+def _too_few(found: Template | NoTemplate, followers: int) -> NoTemplate:
+    """Why there is no template of so many."""
+    if isinstance(found, NoTemplate):
+        return found
+    follow = len(found.members)
+    return NoTemplate(f"{follow} of the {followers} videos that it takes are there.", follow)
 
 
 def other_rides(model: Edition) -> dict[str, str]:
@@ -203,84 +320,31 @@ def other_rides(model: Edition) -> dict[str, str]:
 
 
 def not_of_the_ride(store: TableStore, camera: str | None, videos: Sequence[str]) -> dict[str, str]:
-    """Videos of a camera that show another ride than it does, each with a sentence."""
+    """Videos of a camera that show another ride than it does, each with a sentence.
+
+    The newest model of the ride for which a video was at hand says so; what the video says itself
+    holds where it was for none.
+    """
     cameras = Cameras(store.layout)
-    found: dict[str, str] = {}
-    for name in cameras.ride_editions(camera):
+    found = {video: why for video in videos if (why := other_ride(store, video))}
+    for name in cameras.editions(camera, RIDE):
         try:
-            found |= other_rides(cameras.ride_model(camera, str(name)))
+            model = cameras.edition(camera, name, RIDE)
+            known, others = set(model.table("ride_members")["video_id"]), other_rides(model)
         except DamagedFileError:
             continue  # the step that makes it tells of it, and mends it
-    for video in videos:
-        try:
-            course = store.read("ride_course", video, ("state", "sentence"))
-        except (MissingTableError, DamagedFileError):
-            continue  # its own step tells of it
-        state, sentence = course.row(0)
-        if state == OTHER_RIDE:
-            found[video] = sentence
+        found = {video: why for video, why in found.items() if video not in known} | others
     return {video: why for video, why in found.items() if video in set(videos)}
 
 
-def _videos(store: TableStore, settings: Settings, record: CameraRecord) -> list[str]:
-    """Those of the last version of a camera whose frames are there; no copies."""
-    copies = copies_in_force(LibraryStores.of(store)).of
-    return [
-        video
-        for video in record.standing_still(-1)
-        if video not in copies and _is_of(store, settings, video, record.camera)
-    ]
-
-
-def _is_of(store: TableStore, settings: Settings, video: str, camera: str | None) -> bool:
+def other_ride(store: TableStore, video: str) -> str | None:
+    """Why a video says that it does not show the ride of its camera; None where it may."""
     try:
-        source = store.read("ride_video", video, ("path",))
+        (row,) = store.read("ride_course", video, ("state", "sentence")).rows()
     except (MissingTableError, DamagedFileError):
-        return False
-    there = store.noted("frames", video) is not None
-    return there and camera_of_video(source, settings) == camera
-
-
-def _courses(store: TableStore, videos: Iterable[str], step_s: float) -> dict[str, Course]:
-    found = {}
-    for video in videos:
-        try:
-            found[video] = course_of(store.read("frames", video), step_s)
-        except (MissingTableError, DamagedFileError):
-            continue  # its own step tells of it
-    return found
-
-
-def _is_damaged(cameras: Cameras, camera: str | None, name: EditionName) -> bool:
-    """Whether an edition is not as it was written, or lacks a table that one has now."""
-    try:
-        model = cameras.ride_model(camera, str(name))
-        model.check()
-    except DamagedFileError:
-        return True
-    return not set(RIDE_TABLES) - set(OF_VIDEO) <= set(model.tables)
-
-
-def _placed(
-    cameras: Cameras, camera: str | None, name: EditionName, template: Template, store: TableStore
-) -> list[PlacedLabel]:
-    """What people say of the ride, on the template of an edition that is to be made.
-
-    Where the video of a label is gone, it lies where it lay on the newest other edition.
-    """
-    labels = PhaseLabels(store.layout).of(camera)
-    step_s = template.track.course.step_s
-    courses = _courses(store, {label.video for label in labels}, step_s)
-    whole = [
-        other
-        for other in cameras.ride_editions(camera)
-        if other != name and not _is_damaged(cameras, camera, other)
-    ]
-    if not labels or not whole:
-        return place_labels(labels, courses, template)
-    before = cameras.ride_model(camera, str(whole[-1]))
-    earlier = (template_of(before)[0], labels_in(before.table("ride_labels")))
-    return place_labels(labels, courses, template, earlier)
+        return None  # its own step tells of it
+    state, sentence = row
+    return sentence if state == OTHER_RIDE else None
 
 
 def _expected(store: TableStore, template: Template, phases: Sequence[Phase]) -> pl.DataFrame:
@@ -297,35 +361,6 @@ def _expected(store: TableStore, template: Template, phases: Sequence[Phase]) ->
         faces = rider_faces(tracks, riders).join(quality.select("face_id", "loose"), on="face_id")
         rides.append(good_by_phase(frame_phases(frames, followed, phases, step_s), faces))
     return expected_of(rides)
-
-
-def _write(
-    cameras: Cameras,
-    record: CameraRecord,
-    name: EditionName,
-    template: Template,
-    store: TableStore,
-    settings: Settings,
-) -> None:
-    members = [*template.members, *template.others]
-    versions = {video: store.versions(("frames",), video)["frames"] for video in members}
-    about: dict[str, Any] = {
-        "camera": record.camera,
-        "version": name.version,
-        "videos": template.usual.n,
-        "code": CODE,
-        "settings": chosen(settings, ("ride",)),
-    }
-    placed = _placed(cameras, record.camera, name, template, store)
-    least = round(settings.ride.phase_min_s / template.track.course.step_s)
-    phases = with_labels(name_phases(template, settings.ride), placed, least)
-    tables = tables_of(template, phases, versions)
-    tables["ride_labels"] = table_of_labels(placed)
-    tables["ride_expected"] = _expected(store, template, phases)
-    with cameras.locked(record.camera, "putting the model of its ride in place"):
-        now = cameras.record(record.camera) or CameraRecord(record.camera)
-        if set(members) <= set(now.videos):  # none was forgotten meanwhile
-            cameras.write_ride_model(record.camera, name, tables, about)
 
 
 def tables_of(
@@ -369,20 +404,3 @@ def tables_of(
 
 def _rows(name: str, rows: Sequence[Any]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=TABLES[name], orient="row" if rows else None)
-
-
-def _told(
-    cameras: Cameras,
-    camera: str | None,
-    name: EditionName | None,
-    made: Sequence[EditionName] = (),
-) -> KnownRide:
-    if name is None:
-        return KnownRide(camera)
-    try:
-        model = cameras.ride_model(camera, str(name))
-        videos, others = model.about["videos"], other_rides(model)
-    except DamagedFileError as error:
-        return KnownRide(camera, damage=str(error))
-    words = f"The ride of this camera is known, of {videos} videos."
-    return KnownRide(camera, words, made[-1] if made else None, others)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.stages.video.camera_view import camera_of_video
-from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
+from identity_pipeline.storage.cameras.cameras import CAMERA, RIDE, CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import EditionName
 from identity_pipeline.storage.cameras.pins import NOT_KNOWN, Pin, Pinned, Pins
 from identity_pipeline.storage.video.tables import TableStore
@@ -66,7 +66,7 @@ def newest_pin(cameras: Cameras, camera: str | None, version: int | None = None)
         return NOT_KNOWN
     last = version or record.versions[-1].number
     since = max(each.number for each in record.versions if each.moved and each.number <= last)
-    own = [cameras.editions(camera), cameras.ride_editions(camera)]
+    own = [cameras.editions(camera, of) for of in (CAMERA, RIDE)]
     return Pin(*(_newest(there, since, last) for there in own))
 
 

@@ -14,7 +14,7 @@ from identity_pipeline.core.ride.course import CHANNELS, LIGHT, MOTION, SHARPNES
 from identity_pipeline.core.ride.frame_phases import frame_phases
 from identity_pipeline.core.ride.phases import Phase
 from identity_pipeline.core.ride.template import Followed, Template, Usual, follow
-from identity_pipeline.storage.cameras.cameras import Cameras
+from identity_pipeline.storage.cameras.cameras import RIDE, Cameras
 from identity_pipeline.storage.cameras.editions import Edition
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.tables import TABLES
@@ -95,7 +95,7 @@ def drawn(layout: Layout, row: Mapping[str, Any], frames: pl.DataFrame) -> str |
 
     if row["edition"] is None:
         return None
-    model = Cameras(layout).ride_model(row["camera"], row["edition"])
+    model = Cameras(layout).edition(row["camera"], row["edition"], RIDE)
     template, phases = template_of(model)
     step_s = template.track.course.step_s
     video = course_of(frames, step_s)

@@ -36,7 +36,8 @@ from identity_pipeline.tables import TABLES
 NO_NAME: Final = "unnamed"
 """The folder of the camera without a name."""
 WAIT_S: Final = 60.0
-NEWEST: Final = "newest"
+CAMERA, RIDE = "camera", "ride"
+"""What there are models of."""
 MEND: Final = "`identity-pipeline camera renew` makes models anew that are damaged."
 MEND_ORDER: Final = (
     "Restore it from a backup, or move it away: then the camera is learnt anew, from its videos in "
@@ -103,6 +104,13 @@ class CameraRecord:
         end = self.versions[at].begins + len(self.own(at))
         return self.videos[self.versions[moved].begins : end]
 
+    def period(self, which: int) -> tuple[str, ...]:
+        """The videos of a version, and all others between the same two moves of the camera."""
+        last = which % len(self.versions)
+        while last + 1 < len(self.versions) and not self.versions[last + 1].moved:
+            last += 1
+        return self.standing_still(last)
+
 
 @dataclass(frozen=True)
 class Cameras:
@@ -158,39 +166,50 @@ class Cameras:
         ]
         return pl.DataFrame(rows, schema=TABLES["camera_versions"])
 
-    def editions(self, camera: str | None) -> list[EditionName]:
-        """The models of a camera that there are, the newest last; nothing is opened."""
-        return names_in(self.layout.camera_models(folder_of(camera)))
+    def editions(self, camera: str | None, of: str = CAMERA) -> list[EditionName]:
+        """The models of a camera, or of its ride, the newest last; nothing is opened."""
+        return names_in(self._models(camera, of))
 
-    def in_force(self, camera: str | None) -> EditionName | None:
-        """The model for a video that comes now; None: the camera is not known.
+    def in_force(self, camera: str | None, of: str = CAMERA) -> EditionName | None:
+        """The model for a video that comes now; None: the camera, or its ride, is not known.
 
         Where its present version has none yet, that of an earlier one holds until the camera is
-        moved: pose zero and seats go on. Raises as `record` does.
+        moved: pose zero, seats and ride go on. Raises as `record` does.
         """
         found = self.record(camera)
         if found is None:
             return None
         since = max(each.number for each in found.versions if each.moved)
-        known = [name for name in self.editions(camera) if name.version >= since]
+        known = [name for name in self.editions(camera, of) if name.version >= since]
         return known[-1] if known else None
 
-    def model(self, camera: str | None, which: str = NEWEST) -> Edition | None:
-        """A model: the tables pose_zero, seats, reach, normals and members, all `camera_...`.
+    def model(self, camera: str | None, of: str = CAMERA) -> Edition | None:
+        """The model in force; None where none is. Raises as `edition` and `record` do."""
+        name = self.in_force(camera, of)
+        return None if name is None else self.edition(camera, name, of)
+
+    def edition(self, camera: str | None, which: str | EditionName, of: str = CAMERA) -> Edition:
+        """A model: its tables are called `camera_...`, those of a ride `ride_...`.
 
         Args:
             camera: its name.
-            which: `1.40`, or the one in force.
-
-        Returns:
-            None where none is in force; one that is named is there, or an error.
+            which: `1.40`.
+            of: `CAMERA` or `RIDE`.
 
         Raises:
             DamagedFileError: it is not what was written, or it is not there.
             EditionNameError: `which` names none.
         """
-        name = self.in_force(camera) if which == NEWEST else EditionName.parse(which)
-        return None if name is None else open_edition(self._model(camera, name), MEND)
+        name = EditionName.parse(which) if isinstance(which, str) else which
+        return open_edition(self._models(camera, of) / str(name), MEND)
+
+    def damage(self, camera: str | None, name: EditionName, of: str = CAMERA) -> str | None:
+        """What is wrong with a model, after reading all of it; None: nothing."""
+        try:
+            self.edition(camera, name, of).check()
+        except DamagedFileError as error:
+            return str(error)
+        return None
 
     def write_model(
         self,
@@ -198,32 +217,10 @@ class Cameras:
         name: EditionName,
         tables: Mapping[str, pl.DataFrame],
         about: Mapping[str, Any],
+        of: str = CAMERA,
     ) -> None:
         """Writes a model; a damaged one of that name is replaced. See `write_edition`."""
-        write_edition(self._model(camera, name), tables, about)
-
-    def ride_editions(self, camera: str | None) -> list[EditionName]:
-        """The models of a camera's ride that there are, the newest last; nothing is opened."""
-        return names_in(self.layout.ride_models(folder_of(camera)))
-
-    def ride_model(self, camera: str | None, which: str) -> Edition:
-        """A model of a camera's ride; raises as `model` does.
-
-        Args:
-            camera: its name.
-            which: `1.40`.
-        """
-        return open_edition(self._ride_model(camera, EditionName.parse(which)), MEND)
-
-    def write_ride_model(
-        self,
-        camera: str | None,
-        name: EditionName,
-        tables: Mapping[str, pl.DataFrame],
-        about: Mapping[str, Any],
-    ) -> None:
-        """Writes a model of a camera's ride. See `write_edition`."""
-        write_edition(self._ride_model(camera, name), tables, about)
+        write_edition(self._models(camera, of) / str(name), tables, about)
 
     def locked(self, camera: str | None, purpose: str) -> AbstractContextManager[None]:
         """One writer of a camera's record, and of what is beside it, at a time."""
@@ -251,11 +248,9 @@ class Cameras:
             raise DamagedFileError(path, "it is of another camera, or of none", MEND_ORDER)
         return found
 
-    def _model(self, camera: str | None, name: EditionName) -> Path:
-        return self.layout.camera_models(folder_of(camera)) / str(name)
-
-    def _ride_model(self, camera: str | None, name: EditionName) -> Path:
-        return self.layout.ride_models(folder_of(camera)) / str(name)
+    def _models(self, camera: str | None, of: str) -> Path:
+        places = {CAMERA: self.layout.camera_models, RIDE: self.layout.ride_models}
+        return places[of](folder_of(camera))
 
 
 def folder_of(camera: str | None) -> str:

@@ -73,6 +73,8 @@ class PhaseLabels:
     def add(self, camera: str | None, label: PhaseLabel) -> None:
         """Adds a line; it is on the disk before this returns, and what was there stays as it was.
 
+        What the last line says already, as a form that is sent twice would, is not added again.
+
         Raises:
             DamagedFileError: the file cannot be read; nothing is added.
             PhaseLabelError: this cannot be said.
@@ -80,11 +82,13 @@ class PhaseLabels:
         """
         row = {**asdict(label), "camera": camera or "", "title": label.title or ""}
         try:
-            _checked(row)
+            said = _checked(row)
         except ValueError as error:
             raise PhaseLabelError(f"that cannot be said of a ride: {error}.") from None
         with self._locked("adding a label"):
-            text, _ = self._read()
+            text, known = self._read()
+            if known[-1:] == [said]:
+                return
             text = text or _lines([COLUMNS])
             header = [cell.strip() for cell in next(csv.reader(io.StringIO(text)))]
             begun = text if text.endswith("\n") else f"{text}\n"

@@ -16,15 +16,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from identity_pipeline.storage.cameras.cameras import Cameras, folder_of
+from identity_pipeline.storage.cameras.cameras import CAMERA, RIDE, Cameras, folder_of
 from identity_pipeline.storage.cameras.editions import Edition, EditionName, EditionNameError
 from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 
-CAMERA, RIDE = "camera", "ride"
-"""What a video has a model of."""
 MEND: Final = (
     "Restore it from a backup, or move it away: then its videos are made anew as if the camera "
     "were not known, until `identity-pipeline camera renew`."
@@ -96,10 +94,8 @@ class Pinned:
         Raises:
             DamagedFileError: it is not there, or not what was written; no other is taken for it.
         """
-        name, cameras = getattr(self.pin, of), Cameras(self.layout)
-        if not name:
-            return None
-        return (cameras.model if of == CAMERA else cameras.ride_model)(self.camera, name)
+        name = getattr(self.pin, of)
+        return Cameras(self.layout).edition(self.camera, name, of) if name else None
 
     def editions(self) -> dict[str, Edition]:
         """Those that it keeps, by what they are of; raises as `edition` does."""
