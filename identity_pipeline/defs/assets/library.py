@@ -99,8 +99,9 @@ def ride_template(step: LibraryStep) -> dg.MaterializeResult:
     """
     from identity_pipeline.stages.library.ride_template import make_rides
 
-    with step.healing():
+    with step.working() as work:
         known = make_rides(step.store, step.settings)
+        work.computed = any(each.made for each in known)
     for each in known:
         if each.damage:
             step.context.log.warning(each.damage)
@@ -116,8 +117,9 @@ def camera_model(step: LibraryStep) -> dg.MaterializeResult:
     from identity_pipeline.stages.library.camera_model import make_models
     from identity_pipeline.storage.cameras.cameras import Cameras
 
-    with step.healing():
+    with step.working() as work:
         known = make_models(step.store, step.settings)
+        work.computed = any(each.made for each in known)
     for each in known:
         if each.damage:
             step.context.log.warning(each.damage)
