@@ -10,9 +10,11 @@ import threading
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.stages.library.camera_lessons import learn, waiting
 from identity_pipeline.stages.library.camera_model import make_model
 from identity_pipeline.stages.library.camera_renewal import renew
 from identity_pipeline.stages.library.camera_watch import look
@@ -31,9 +33,9 @@ from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline_tests.core.camera.park import sightings
-from identity_pipeline_tests.core.ride.rides import OTHER_TRACK, any_train, ride
 from identity_pipeline_tests.made_up_cameras import film_all
 from identity_pipeline_tests.stages.test_ride_labels import film as film_ride
+from identity_pipeline_tests.stages.test_ride_labels import whole
 from identity_pipeline_tests.storage.small_library import put
 
 FEW = load_settings(ride={"step_s": 0.4, "videos_min": 12}, camera={"videos_min": 12})
@@ -90,8 +92,8 @@ def test_a_model_is_of_as_many_videos_as_its_name_says_and_mended_as_it_was(
 
 def test_a_ride_is_of_the_first_that_follow_and_mended_as_it_was(store: TableStore) -> None:
     names = [film_ride(store, n) for n in range(16)]
-    foreign = ride(any_train(1), 1, track=OTHER_TRACK, course=3).frames
-    store.write("frames", names[2], foreign, "g")
+    black = pl.DataFrame([{"frame_idx": 0, "timestamp_ms": 0.0}])
+    store.write("frames", names[2], whole("frames", black), "g")
     known(store, names[:12])
     assert "11 of the 12" in make_ride(store, FEW, None).sentence
     known(store, names[:13])
@@ -107,6 +109,22 @@ def test_a_ride_is_of_the_first_that_follow_and_mended_as_it_was(store: TableSto
     known(store, names, CameraVersion(2, 15, True, ("the camera was moved",)))
     make_ride(store, FEW, None)
     assert digests(store, RIDE, "1.12") == before, "of an earlier version, too"
+
+
+def test_what_may_be_learnt_is_said_until_it_was_tried(store: TableStore) -> None:
+    settings = load_settings(camera={"videos_min": 8})
+    names = film_all(store, sightings(9))
+    put(store, "ride_course", names[0], [{"state": "other_ride", "sentence": "No."}])
+    known(store, names[:7])
+    assert not waiting(store, settings, CAMERA)
+    known(store, names[:8])
+    assert waiting(store, settings, CAMERA) == ["the camera without a name"]
+    assert not learn(store, settings).sentences, "one of them is of another ride"
+    assert not waiting(store, settings, CAMERA) and not waiting(store, settings, RIDE)
+    known(store, names)
+    assert waiting(store, settings, CAMERA)
+    assert learn(store, settings).sentences == ["The camera without a name has a model: 1.8."]
+    assert not waiting(store, settings, CAMERA)
 
 
 def names_it(store: TableStore, video: str) -> list[Path]:
