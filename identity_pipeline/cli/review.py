@@ -255,8 +255,9 @@ def recluster(
     """Bring the library up to date: thresholds, known people, groups, suggestions, and the rest.
 
     What humans decided never changes. Says what moved; the result is in force at once, or, after a
-    crash, not at all. Then profiles, k-means heads and the names in the index are brought in step;
-    what could not be is said, with the command that does it.
+    crash, not at all. Then profiles, k-means heads and the names in the index are brought in step,
+    and cameras of twenty videos get their models; what could not be is said, with the command that
+    does it.
 
     \b
       identity-pipeline recluster                                  as the settings say
@@ -371,6 +372,8 @@ def tell_followed(updated: Updated) -> None:
         say(message)
     if updated.indexed:
         say(f"Names in the index changed for {counted(len(updated.indexed), 'video')}.")
+    for sentence in updated.cameras:
+        say(sentence)
     for behind in updated.behind:
         say(str(behind), err=True)
     if not updated.behind:
@@ -383,6 +386,7 @@ def _followed_json(updated: Updated | None) -> dict[str, object]:
     return {
         "profiles": updated.labels,
         "indexed": updated.indexed,
+        "cameras": updated.cameras,
         "behind": [vars(behind) for behind in updated.behind],
     }
 

@@ -38,7 +38,10 @@ NO_NAME: Final = "unnamed"
 WAIT_S: Final = 60.0
 CAMERA, RIDE = "camera", "ride"
 """What there are models of."""
-MEND: Final = "`identity-pipeline camera renew` makes models anew that are damaged."
+MEND: Final = (
+    "`identity-pipeline camera renew` makes models anew that are damaged; where the videos of one "
+    "are gone, restore it from a backup, or move it away."
+)
 MEND_ORDER: Final = (
     "Restore it from a backup, or move it away: then the camera is learnt anew, from its videos in "
     "the order of their ids."
