@@ -86,6 +86,15 @@ def test_loading_the_definitions_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_desk_opens_without_what_its_pages_do_not_need() -> None:
+    slow = ("dagster", "torch", "sklearn", "pandas", "scipy.optimize", "scipy.stats")
+    code = (
+        f"import sys, identity_pipeline.desk.app\nprint([m for m in {slow!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 TEXT = {"read_text", "write_text"}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from identity_pipeline.core.ride.spans import Span
 from identity_pipeline.settings import RideSettings
@@ -76,7 +76,7 @@ def expectations(
 
 def _bound(good: int, rides: int) -> float:
     """The one-sided exact upper bound of a share (Clopper and Pearson 1934)."""
-    return 1.0 if good >= rides else float(beta.ppf(CONFIDENCE, good + 1, rides - good))
+    return 1.0 if good >= rides else float(betaincinv(good + 1, rides - good, CONFIDENCE))
 
 
 def _clock(ms: float) -> str:
