@@ -38,7 +38,7 @@ from identity_pipeline_tests.stages.test_ride_labels import film as film_ride
 from identity_pipeline_tests.stages.test_ride_labels import whole
 from identity_pipeline_tests.storage.small_library import put
 
-FEW = load_settings(ride={"step_s": 0.4, "videos_min": 12}, camera={"videos_min": 12})
+FEW = load_settings(ride={"step_s": 0.8, "videos_min": 12}, camera={"videos_min": 12})
 
 
 @pytest.fixture
