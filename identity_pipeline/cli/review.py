@@ -362,18 +362,15 @@ def put_in_force(stores: LibraryStores, settings: Settings, shown: Progress) -> 
 
 
 def tell_followed(updated: Updated) -> None:
-    """Prints what became of profiles, heads and index, and what is not current."""
+    """Prints what became of profiles, heads, cameras and index, and what is not current."""
     profiles, heads = updated.profiles, updated.heads
-    for report in profiles.enriched if profiles else ():
-        say(report.message)
+    told = [report.message for report in profiles.enriched] if profiles else []
+    for message in (*told, *(heads.messages if heads else ()), *updated.cameras):
+        say(message)
     if profiles and profiles.withdrawn:
         say(f"{counted(len(profiles.withdrawn), 'video')} withdrawn from profiles.")
-    for message in heads.messages if heads else ():
-        say(message)
     if updated.indexed:
         say(f"Names in the index changed for {counted(len(updated.indexed), 'video')}.")
-    for sentence in updated.cameras:
-        say(sentence)
     for behind in updated.behind:
         say(str(behind), err=True)
     if not updated.behind:

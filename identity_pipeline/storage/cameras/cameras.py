@@ -222,7 +222,11 @@ class Cameras:
         about: Mapping[str, Any],
         of: str = CAMERA,
     ) -> None:
-        """Writes a model; a damaged one of that name is replaced. See `write_edition`."""
+        """Writes a model; for who holds the lock. See `write_edition`.
+
+        A damaged one of that name is replaced, and what a killed writer left half there goes.
+        """
+        atomic.sweep_temporaries(self._models(camera, of))
         write_edition(self._models(camera, of) / str(name), tables, about)
 
     def locked(self, camera: str | None, purpose: str) -> AbstractContextManager[None]:
