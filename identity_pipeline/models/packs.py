@@ -7,6 +7,7 @@ elsewhere (`face_pack`); importing this module loads no model library.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +45,7 @@ def kept_folder(name: str, settings: ModelSettings) -> Path:
     if name == OPEN:
         return pack_root(settings) / OPEN
     given = Path(name).expanduser()
-    if given.is_dir() or not _is_name(given):
+    if given.is_dir() or not _is_name(name):
         return given
     return Path(settings.face_pack_root).expanduser() / "models" / name
 
@@ -75,15 +76,17 @@ def pack_folder(name: str, settings: ModelSettings, setting: str = "models.face_
     given = Path(name).expanduser()
     if given.is_file():
         raise FacePackError(f"{setting} names the file {given}; name the pack's folder.")
-    if not _is_name(given):
-        raise FacePackError(f"{setting} names the folder {given}, which does not exist.")
+    if not _is_name(name):
+        raise FacePackError(
+            f"{setting} names the folder {given}, which does not exist; give the folder of a pack, "
+            f"or the name of one: `{OPEN}`, or one of InsightFace's."
+        )
     return _by_insightface(name, settings, setting)
 
 
 def pack_is_here(name: str, settings: ModelSettings) -> bool:
     """Whether a pack can be had without a download; also one that a run never downloads."""
-    given = Path(name).expanduser()
-    if name == OPEN or not _is_name(given):
+    if name == OPEN or not _is_name(name):
         return True
     return kept_folder(name, settings).is_dir()
 
@@ -103,8 +106,9 @@ def _as_recorded(folder: Path) -> Path:
     return folder
 
 
-def _is_name(given: Path) -> bool:
-    return not given.is_absolute() and len(given.parts) == 1
+def _is_name(word: str) -> bool:
+    """Whether a word is no path: `./pack` is one, though nothing but `pack` is left of it."""
+    return "/" not in word and os.sep not in word and not word.startswith(("~", "."))
 
 
 def _by_insightface(name: str, settings: ModelSettings, setting: str) -> Path:

@@ -205,6 +205,7 @@ def test_the_report_shows_the_same_picture(data: Path, instance: dg.DagsterInsta
     (event,) = result.asset_materializations_for_node("library_report")
     assert event.metadata["videos"].value == event.metadata["videos/pending"].value == 1
     assert "0 % done" in str(event.metadata["progress"].value)
+    assert "was not measured of any ride" in str(event.metadata["recall"].value)
     assert "data:image/svg+xml" in str(event.metadata["picture"].value)
 
 

@@ -121,9 +121,10 @@ def test_cuda_that_is_not_there_is_an_error_with_advice() -> None:
         onnx_providers("cuda")
 
 
-def test_a_folder_that_is_not_there_is_an_error() -> None:
-    settings = load_settings(models={"face_pack": "./no/such/pack"}).models
-    with pytest.raises(FacePackError, match="does not exist"):
+@pytest.mark.parametrize("folder", ["./no/such/pack", "./nowhere", "nowhere/", "~/.nowhere"])
+def test_a_folder_that_is_not_there_is_no_name_to_download(folder: str) -> None:
+    settings = load_settings(models={"face_pack": folder}).models
+    with pytest.raises(FacePackError, match="does not exist; give the folder of a pack"):
         FacePack(settings)
 
 

@@ -6,6 +6,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from identity_pipeline.settings import Settings
@@ -17,6 +18,7 @@ from identity_pipeline.stages.privacy.access_report import (
     write_report,
 )
 from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.tables import TABLES
 from identity_pipeline_tests.curated_library import call, write_rides
 
 NOW = "2026-01-02T03:04:05Z"
@@ -43,6 +45,18 @@ def test_all_that_is_known_is_told_and_nothing_of_anybody_else(library: LibraryS
     tracks = [(t["says"], t["pictures_given"]) for one in told["seen_in"] for t in one["tracks"]]
     assert tracks == [("a human", True), ("the machine", False)]
     assert "Ben" not in json.dumps(told)
+
+
+def test_how_much_of_a_person_a_ride_shows_is_told(library: LibrarySnapshot) -> None:
+    ride, other = of(library).told["seen_in"]
+    assert ride["recall"] is other["recall"] is None  # there are no frames of it
+    frame = {"frame_idx": 0, "timestamp_ms": 0.0}
+    face = {"face_id": "000000-0", "person_id": 0, "state": "failed_gate", "reason": "blurred"}
+    for name, row in (("frames", frame), ("frame_ledger", {**frame, **face})):
+        table = pl.DataFrame([row], schema=TABLES[name])
+        library.stores.tables.write(name, ride["id"], table, "f")
+    ride, _ = of(library).told["seen_in"]
+    assert "was not measured: nobody has looked at the 1" in ride["recall"]
 
 
 def test_answers_about_their_visits_are_told_and_those_of_others_are_not(

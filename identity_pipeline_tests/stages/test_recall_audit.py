@@ -22,6 +22,7 @@ from identity_pipeline.stages.curation.recall import (
     Auditor,
     audit_of,
     face_of_rider,
+    recall_lines,
     recall_sentence,
 )
 from identity_pipeline.stages.desk.audited import AuditFrames, Question, _without
@@ -109,6 +110,19 @@ def test_an_audit_is_at_most_forty_questions_and_says_what_it_found(stores: Libr
     assert audit.as_json()["ride"]["n"] == 6
     file = stores.layout.audit(RIDE)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600 and file.read_bytes().count(b"\n") == 8
+
+
+def test_the_report_of_the_library_tells_what_was_measured(stores: LibraryStores) -> None:
+    who = auditor(stores)
+    (none,) = recall_lines(stores, who.settings)
+    assert none == "How many of the usable moments are shown was not measured of any ride."
+    for _ in range(40):
+        answer_next(who)
+    (line,) = recall_lines(stores, who.settings)
+    assert line == f"{RIDE}: {recall_sentence(stores, who.settings, RIDE)}"
+    assert "40 of the" in line and "% of the usable moments are shown" in line
+    settings = settings_of(stores, consent={"required": True})
+    assert "nobody said whether they consent" in str(recall_sentence(stores, settings, RIDE, 0))
 
 
 def test_an_answer_is_taken_back_by_who_gave_it_and_no_line_goes(stores: LibraryStores) -> None:

@@ -24,6 +24,7 @@ def library_report(step: LibraryStep) -> dg.MaterializeResult:
     """How far all work is: steps by state, time left, what waits for a person, what failed, why."""
     from identity_pipeline.media.progress_figure import phases_svg
     from identity_pipeline.stages.curation.consents import consent_note
+    from identity_pipeline.stages.curation.recall import recall_lines
     from identity_pipeline.stages.planning import words
     from identity_pipeline.stages.planning.status import look
 
@@ -46,6 +47,7 @@ def library_report(step: LibraryStep) -> dg.MaterializeResult:
     return dg.MaterializeResult(
         metadata={
             "consent": consent_note(step.settings),
+            "recall": _list(recall_lines(step.stores, step.settings)[:LINES_SHOWN]),
             "progress": _list(words.progress_lines(seen)),
             "to_look_at": _list(list(words.attention(seen))[:LINES_SHOWN]),
             "not_done": metadata.records(words.open_work(seen)),

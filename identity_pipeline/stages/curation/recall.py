@@ -116,14 +116,36 @@ def audit_of(stores: LibraryStores, settings: Settings, video_id: str) -> Audit:
     return Audit(video_id, moments, asked, answers, refused, dropped)
 
 
-def recall_sentence(stores: LibraryStores, settings: Settings, video_id: str) -> str | None:
-    """The recall of a ride in words, or what keeps it from being told; None of what is no ride."""
+def recall_sentence(
+    stores: LibraryStores, settings: Settings, video_id: str, rider: int | None = None
+) -> str | None:
+    """The recall of a ride in words, or what keeps it from being told.
+
+    Args:
+        stores: of the data folder.
+        settings: all settings.
+        video_id: the ride.
+        rider: of one rider alone.
+
+    Returns:
+        None of what is no ride.
+    """
     try:
-        return audit_of(stores, settings, video_id).recall().sentence
+        audit = audit_of(stores, settings, video_id)
+        if rider is not None and rider in audit.refused:
+            return f"It is not told: {audit.refused[rider]}."
+        return audit.recall(rider).sentence
     except MissingTableError:
         return None
     except DamagedFileError as error:
         return str(error)
+
+
+def recall_lines(stores: LibraryStores, settings: Settings) -> list[str]:
+    """The recall of every ride that somebody looked at, in a sentence each."""
+    told = {ride: recall_sentence(stores, settings, ride) for ride in Audits(stores.layout).rides()}
+    lines = [f"{ride}: {sentence}" for ride, sentence in told.items() if sentence is not None]
+    return lines or ["How many of the usable moments are shown was not measured of any ride."]
 
 
 def _in_force(

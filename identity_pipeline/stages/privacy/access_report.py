@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,8 +24,9 @@ from identity_pipeline.media.crops import encode_jpeg
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.consent_lists import consent_rows
 from identity_pipeline.stages.curation.consents import seats_of, today
+from identity_pipeline.stages.curation.recall import recall_sentence
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
-from identity_pipeline.stages.privacy.footprint import Footprint, footprint_of
+from identity_pipeline.stages.privacy.footprint import Footprint, TrackGone, footprint_of
 from identity_pipeline.stages.privacy.whom import find_whom
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.storage.files import atomic
@@ -91,7 +92,7 @@ def access_report(
         "consent_tracked": settings.consent.required,
         "consents": _answers(library, settings, whom.person_id, found, sure),
         "decisions": list(_decisions(library, found)),
-        "seen_in": [_seen(library, found, video, sure) for video in sorted(found.faces)],
+        "seen_in": [_seen(library, settings, found, video, sure) for video in sorted(found.faces)],
         "profile": _profile(library, whom.person_id),
         "heads": found.heads,
         "trainings": found.sessions,
@@ -202,7 +203,7 @@ def _faces_shown(
 
 
 def _seen(
-    library: LibrarySnapshot, found: Footprint, video_id: str, sure: set[str]
+    library: LibrarySnapshot, settings: Settings, found: Footprint, video_id: str, sure: set[str]
 ) -> dict[str, Any]:
     """A ride or a set of photographs in which they are seen."""
     tracks = [track for track in found.tracks if track.video_id == video_id]
@@ -222,7 +223,23 @@ def _seen(
             }
             for track in tracks
         ],
+        "recall": _recall(library, settings, video_id, tracks, sure),
     }
+
+
+def _recall(
+    library: LibrarySnapshot,
+    settings: Settings,
+    video_id: str,
+    tracks: Sequence[TrackGone],
+    sure: set[str],
+) -> str | None:
+    """How much of them the pictures of a ride show; None where they are none of its riders."""
+    seat_of = seats_of(library.stores.tables, video_id)
+    theirs = {track.track_id for track in tracks if track.subject in sure}
+    for seat in sorted(seat for track, seat in seat_of.items() if track in theirs):
+        return recall_sentence(library.stores, settings, video_id, seat)
+    return None
 
 
 def _decisions(library: LibrarySnapshot, found: Footprint) -> Iterator[dict[str, Any]]:

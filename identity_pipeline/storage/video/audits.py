@@ -71,6 +71,10 @@ class Audits:
         except ValueError as error:
             raise DamagedFileError(path, str(error), MEND) from None
 
+    def rides(self) -> list[str]:
+        """The rides of which something was said."""
+        return sorted(path.stem for path in self.layout.audits.glob("*.jsonl"))
+
     def add(self, video_id: str, line: Callable[[Sequence[Said]], Said | None]) -> None:
         """Adds a line to what was said of a ride; it is on the disk before this returns.
 
