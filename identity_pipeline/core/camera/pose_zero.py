@@ -131,8 +131,12 @@ def _row(
         "videos": votes["video_id"].n_unique(),
         "riders": votes.height,
     }
-    for axis in AXES:
-        zero = axis_zero(votes["video_id"].to_list(), votes[axis].to_numpy(), settings)
+    videos = votes["video_id"].to_list()
+    zeros = {axis: axis_zero(videos, votes[axis].to_numpy(), settings) for axis in AXES}
+    moves = any(zero.reason == RESTLESS for zero in zeros.values())
+    for axis, told in zeros.items():
+        # A camera that is turned aside day by day is not held still up and down.
+        zero = AxisZero(None, None, None, RESTLESS) if moves else told
         row |= {
             axis: zero.value,
             f"{axis}_low": zero.low,

@@ -46,7 +46,7 @@ from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
 from identity_pipeline.tables.camera import OF_A_MODEL
 
-CODE: Final = "1"
+CODE: Final = "2"
 """Of what is computed here and in `core.camera`; noted in each edition."""
 A_COPY: Final = "it is a copy of another video's ride."
 _SHAPED_BY: Final = ("camera", "buckets")

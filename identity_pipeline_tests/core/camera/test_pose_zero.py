@@ -97,6 +97,15 @@ def test_a_camera_that_is_turned_every_day_has_no_zero(seed: int) -> None:
     assert zero.value is None and zero.reason in (RESTLESS, DISAGREE)
 
 
+def test_a_camera_that_is_turned_aside_every_day_has_no_pitch_either() -> None:
+    turned = np.repeat(np.random.default_rng(0).uniform(-15, 15, 12), 5)
+    days = pl.DataFrame({"video_id": [f"v{k:03d}" for k in range(60)], "by": turned})
+    told = votes(0, 60, 12.0, -7.0).join(days, on="video_id")
+    found = camera(zeros_of(told.with_columns(pl.col("yaw") + pl.col("by")).drop("by")))
+    assert (found["yaw"], found["pitch"]) == (None, None)
+    assert found["pitch_reason"] == RESTLESS
+
+
 @FEW
 @given(shift=st.floats(-30, 30), seed=st.integers(0, 20))
 def test_a_turned_camera_turns_the_zero(shift: float, seed: int) -> None:
