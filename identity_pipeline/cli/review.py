@@ -255,8 +255,9 @@ def recluster(
     """Bring the library up to date: thresholds, known people, groups, suggestions, and the rest.
 
     What humans decided never changes. Says what moved; the result is in force at once, or, after a
-    crash, not at all. Then profiles, k-means heads and the names in the index are brought in step;
-    what could not be is said, with the command that does it.
+    crash, not at all. Then profiles, k-means heads and the names in the index are brought in step,
+    and cameras of twenty videos get their models; what could not be is said, with the command that
+    does it.
 
     \b
       identity-pipeline recluster                                  as the settings say
@@ -361,14 +362,13 @@ def put_in_force(stores: LibraryStores, settings: Settings, shown: Progress) -> 
 
 
 def tell_followed(updated: Updated) -> None:
-    """Prints what became of profiles, heads and index, and what is not current."""
+    """Prints what became of profiles, heads, cameras and index, and what is not current."""
     profiles, heads = updated.profiles, updated.heads
-    for report in profiles.enriched if profiles else ():
-        say(report.message)
+    told = [report.message for report in profiles.enriched] if profiles else []
+    for message in (*told, *(heads.messages if heads else ()), *updated.cameras):
+        say(message)
     if profiles and profiles.withdrawn:
         say(f"{counted(len(profiles.withdrawn), 'video')} withdrawn from profiles.")
-    for message in heads.messages if heads else ():
-        say(message)
     if updated.indexed:
         say(f"Names in the index changed for {counted(len(updated.indexed), 'video')}.")
     for behind in updated.behind:
@@ -383,6 +383,7 @@ def _followed_json(updated: Updated | None) -> dict[str, object]:
     return {
         "profiles": updated.labels,
         "indexed": updated.indexed,
+        "cameras": updated.cameras,
         "behind": [vars(behind) for behind in updated.behind],
     }
 

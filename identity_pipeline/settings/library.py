@@ -138,8 +138,8 @@ class CopySettings(Group):
         "How alike the heads in the same places must move, of those that move: 1 of one movement, "
         "0 of two.",
         unit="share of the movement",
-        source="real clips, by copies_quality.py --data: copies 0.82 to 1, other riders and the "
-        "same ones at other moments 0.48 at most",
+        source="eight real clips with six copies each, by copies_quality.py --data: copies 0.81 to "
+        "1, other riders and the same ones at other moments 0.48 at most; set on three clips",
         ge=0,
         le=1,
     )
@@ -148,7 +148,7 @@ class CopySettings(Group):
         "How alike the people in the same places must be, against how alike each one's own good "
         "faces are.",
         unit="ratio of cosines",
-        source="the same: copies 0.76 to 1.1, other people 0.33 at most",
+        source="the same, with the open pack: copies 0.76 to 1.1, other people 0.33 at most",
         ge=0,
         le=1,
     )

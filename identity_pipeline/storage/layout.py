@@ -206,6 +206,10 @@ class Layout:
         """What is watched of one camera, a row a video; made anew where it is gone."""
         return self.camera(folder) / "watch.json"
 
+    def camera_tried(self, folder: str) -> Path:
+        """Hashes of what was tried of one camera, and came to nothing; may be deleted."""
+        return self.camera(folder) / "tried.json"
+
     def camera_models(self, folder: str) -> Path:
         """The models of one camera."""
         return self.camera(folder) / "versions"

@@ -17,13 +17,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
 import polars as pl
 
-from identity_pipeline.core.camera.seating import BRIEF, ONLY_BOARDING, seat_tracks
+from identity_pipeline.core.camera.seating import BRIEF, ONLY_BOARDING
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.video.camera_view import seating_of
 from identity_pipeline.storage.cameras.editions import Edition
 from identity_pipeline.storage.cameras.pins import Pins
 from identity_pipeline_tests.benchmarks.drawn_rides import RIDER, Drawn, counted
@@ -86,13 +88,11 @@ def _zero(model: Edition) -> dict:
 def tracks_of(drawn: Drawn, model: Edition) -> pl.DataFrame:
     """Every track that was drawn: video, what it was, `meant` (the place of its seat), `seat`,
     `standing`."""
-    seats, settings = model.table("camera_seats"), Settings()
     parts = []
     for video in drawn.own_videos():
-        shape = drawn.store.read("ride_video", video).row(0, named=True)
-        places = drawn.store.read("camera_places", video).with_columns(video_id=pl.lit(video))
-        aspect = shape["width"] / shape["height"]
-        found = seat_tracks(places, seats, aspect, settings.camera)
+        found = seating_of(model, partial(_table, drawn, video), Settings())
+        if found is None:
+            raise click.ClickException("The seats of this camera are not known.")
         parts.append(
             found.join(drawn.tracks(video), on="track_id").with_columns(video=pl.lit(video))
         )
@@ -104,6 +104,10 @@ def tracks_of(drawn: Drawn, model: Edition) -> pl.DataFrame:
     return tracks.with_columns(
         meant=pl.col("drawn_seat").replace_strict(meant, default=None, return_dtype=pl.Int64)
     )
+
+
+def _table(drawn: Drawn, video: str, name: str) -> pl.DataFrame:
+    return drawn.store.read(name, video)
 
 
 def seat_words(tracks: pl.DataFrame) -> Iterator[str]:

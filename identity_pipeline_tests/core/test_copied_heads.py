@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from identity_pipeline.core.vectors import normalise
-from identity_pipeline.core.video.copied_heads import heads_likeness, people_likeness
+from identity_pipeline.core.video.copied_heads import heads_likeness, lasting, people_likeness
 
 SECONDS = 12
 
@@ -65,12 +65,19 @@ def test_nothing_is_said_of_a_still_head_or_of_a_moment() -> None:
     still = faces(course(1, moves=0.02))
     assert heads_likeness(still, faces(course(2, moves=0.02)), 0.0, {0: 0}) is None
     moves = faces(course(1))
-    assert heads_likeness(moves, faces(course(2)).head(9), 0.0, {0: 0}) is None
+    assert heads_likeness(moves, faces(course(2)).head(29), 0.0, {0: 0}) is None
     assert heads_likeness(moves.head(1), moves, 0.0, {0: 0}) is None
     assert heads_likeness(moves, moves, 60_000.0, {0: 0}) is None
     assert heads_likeness(moves, moves, 0.0, {}) is None
     gaps = moves.gather_every(3)
     assert heads_likeness(gaps, moves, 0.0, {0: 0}) is None
+
+
+def test_pieces_of_a_broken_track_say_nothing() -> None:
+    whole, piece = faces(course(1)), faces(course(2), 1).head(29)
+    broken = pl.concat([whole.head(60), piece])
+    assert lasting(whole, broken, {0: 0, 1: 0}) == {0: 0}
+    assert lasting(broken, whole, {0: 1}) == {}
 
 
 def vectors(person: int, seed: int, noise: float = 0.5, n: int = 9) -> NDArray[np.float32]:

@@ -208,9 +208,12 @@ MISSED = ((0, 0, 0, 0), (0.02, 0.05, 0.1, 0.02), (0, 0, 0, 0.2), (0, 0.4, 0, 0),
 
 
 def audited(
-    sizes: Sequence[int], missed: Sequence[float], exported: int, seed: int
+    sizes: Sequence[int], missed: Sequence[float], exported: int, seed: int, wrong: float = 0.0
 ) -> tuple[float, Recall]:
-    """The true recall of a made-up ride, and what an audit of twelve to forty clicks says of it."""
+    """The true recall of a made-up ride, and what an audit of twelve to forty clicks says of it.
+
+    Of the answers a share is wrong.
+    """
     rng = np.random.default_rng(seed)
     strata = dict(zip(LEFT_OUT, sizes, strict=True))
     moments = population(*((0, s, n) for s, n in strata.items()), exported=exported)
@@ -221,7 +224,14 @@ def audited(
     clicks = RecallSettings(clicks=int(rng.choice([12, 20, 40])))
     wanted = allocate({(0, s): n for s, n in strata.items()}, clicks)
     asked = choose(moments, f"{seed}", wanted)
-    found = recall_of(moments, answers_of(*((0, n, truth[n]) for n in asked["moment"])))
+    answers = [
+        str(rng.choice([kind for kind in KINDS if kind != truth[n]]))
+        if rng.random() < wrong
+        else truth[n]
+        for n in asked["moment"]
+    ]
+    told = zip(asked["moment"], answers, strict=True)
+    found = recall_of(moments, answers_of(*((0, n, answer) for n, answer in told)))
     usable = exported + truth.count("missed") + truth.count("shown")
     return (usable - truth.count("missed")) / usable, found
 
@@ -235,6 +245,14 @@ def test_the_interval_covers_the_truth_in_nine_of_ten_audits(sizes: tuple[int, .
             assert found.low is not None and found.high is not None
             covered += found.low - 1e-9 <= truth <= found.high + 1e-9
         assert covered >= 27, missed
+
+
+def test_a_wrong_answer_in_twenty_harms_where_nothing_is_missed_and_little_where_much_is() -> None:
+    covered = {}
+    for share in (0.0, 0.3):
+        told = [audited((60, 40, 20, 100), (share,) * 4, 40, seed, 0.05) for seed in range(30)]
+        covered[share] = sum((r.low or 0) <= truth <= (r.high or 0) + 1e-9 for truth, r in told)
+    assert covered[0.3] >= 27 > covered[0.0]
 
 
 COUNTS = st.tuples(st.integers(0, 500), st.integers(0, 500), st.integers(0, 500))

@@ -115,6 +115,13 @@ def test_a_video_that_is_forgotten_leaves_no_trace_and_outdates_nothing(cameras:
     assert forget_videos(cameras, ["v-2"]) == []
 
 
+def test_what_a_killed_writer_left_goes_with_the_next_one(cameras: Cameras) -> None:
+    models = cameras.layout.camera_models(folder_of("cam"))
+    (models / f"{atomic.TEMPORARY_MARK}1.40-1@000000-00000000").mkdir(parents=True)
+    with_model(cameras)
+    assert [path.name for path in models.iterdir()] == ["1.20"]
+
+
 def test_what_is_damaged_is_forgotten_as_a_whole(cameras: Cameras) -> None:
     with_model(cameras)
     cameras.write_record(CameraRecord("cam", ("v-1", "v-2")))

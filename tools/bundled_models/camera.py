@@ -20,13 +20,14 @@ import argparse
 import sys
 import time
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tools.bundled_models.choreography import person_name
-from tools.bundled_models.course import Mount, RidePlan
+from tools.bundled_models.course import Mount, RidePlan, tunnel_of
 from tools.bundled_models.library import missing, render, write_document
 from tools.bundled_models.traits import traits_of
 
@@ -34,7 +35,7 @@ FIRST_SEED = 700_000  # nobody of the demo, of the networks' training, or of oth
 VALUES = {"bump": 4, "lens": 1, "exposure": 1, "foreign": 0}
 """Numbers that a change takes."""
 FOREIGN = 1_000_003
-"""What is added to a camera's seed for the track of another ride."""
+"""What is added to a camera's seed for the track of another ride, until its tunnel comes elsewhere."""
 Change = tuple[str, int, tuple[float, ...]]
 
 
@@ -60,7 +61,9 @@ def mount_at(mount: Mount, changes: list[Change], ride: int) -> Mount:
     """How the camera is mounted in a ride, after all changes up to it."""
     for kind, at, values in sorted(changes, key=lambda change: change[1]):
         if kind == "foreign" and at == ride:
-            mount = replace(mount, seed=mount.seed + FOREIGN)
+            others = count(mount.seed + FOREIGN, FOREIGN)
+            other = next(seed for seed in others if tunnel_of(seed) != tunnel_of(mount.seed))
+            mount = replace(mount, seed=other)
         elif at > ride:
             break
         elif kind == "bump":

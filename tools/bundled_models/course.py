@@ -149,6 +149,12 @@ def plateaus(frames: int, spans: list[tuple[float, float, float]], ramp: float =
     return out
 
 
+def tunnel_of(seed: int) -> int:
+    """Which segment of the route that a seed draws is the tunnel."""
+    route = ROUTES[int(np.random.default_rng([seed, 20]).integers(len(ROUTES)))]
+    return [kind for kind, _ in route].index("tunnel")
+
+
 def segments_of(plan: RidePlan) -> tuple[Segment, ...]:
     """The route of a plan, each segment a little longer or shorter."""
     rng = np.random.default_rng([plan.mount.seed if plan.mount else plan.seed, 20])

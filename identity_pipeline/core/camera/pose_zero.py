@@ -97,7 +97,7 @@ def pose_zeros(votes: pl.DataFrame, order: Sequence[str], settings: CameraSettin
 
     Args:
         votes: `camera_votes` of all videos with `video_id` and `seat`, which may be null.
-        order: the videos as they were filmed.
+        order: the videos as they came.
         settings: how many videos, and how sure.
 
     Returns:
@@ -148,7 +148,7 @@ def axis_zero(
     """The mode of the riders' angles, with an interval by video.
 
     Args:
-        videos: (N,) of each vote, as they were filmed.
+        videos: (N,) of each vote, as they came.
         angles: (N,) degrees.
         settings: with fewer videos, or a wider interval, there is none.
     """

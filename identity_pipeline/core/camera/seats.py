@@ -156,7 +156,7 @@ def find_seats(
 
     Args:
         places: `camera_places` of all videos of the model, with `video_id`.
-        order: the videos as they were filmed.
+        order: the videos as they came.
         aspect: width of the picture over its height.
         settings: how many places, and how often one must be filled.
 

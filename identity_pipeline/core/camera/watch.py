@@ -190,7 +190,7 @@ def judge(videos: Sequence[Figures], settings: CameraSettings) -> Verdict:
     """The verdict on the last of a row of videos of one version of a camera.
 
     Args:
-        videos: the figures of `WATCHED` of each, in the order in which they were filmed; null or
+        videos: the figures of `WATCHED` of each, in the order in which they came; null or
             absent where not measured.
         settings: how many videos are needed, and how rare a false alarm is.
     """

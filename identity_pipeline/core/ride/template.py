@@ -119,7 +119,7 @@ class NoTemplate:
 
     Attributes:
         sentence: for people.
-        followers: how many of the videos follow one course.
+        followers: how many of the videos may follow one course.
     """
 
     sentence: str
@@ -137,7 +137,8 @@ def build_template(courses: Mapping[str, Course], settings: RideSettings) -> Tem
     if len(measured) < settings.videos_min:
         return NoTemplate(
             f"The ride of this camera is not known yet: {len(measured)} of the "
-            f"{settings.videos_min} videos that it takes are there (ride.videos_min)."
+            f"{settings.videos_min} videos that it takes are there (ride.videos_min).",
+            len(measured),
         )
     taken = dict(sorted(measured.items(), key=lambda item: _shuffled(item[0])))
     taken = dict(list(taken.items())[: settings.videos_max])

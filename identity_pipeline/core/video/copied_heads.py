@@ -11,6 +11,7 @@ What does not: which these are, or the pictures themselves.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.video.copied_tracks import CORNERS
 
-MOMENTS_MIN: Final = 10
-"""At so many moments both must show the head, a second at the default rate."""
+MOMENTS_MIN: Final = 30
+"""At so many moments both must show the head, three seconds at the default rate: where something
+passes before a face its track breaks, and the pieces are the worst of it."""
 MOVES_MIN: Final = 0.06
 """So far a head must move, by its standard deviation in sizes of the face: the boxes of a copy at
 a quarter of the size lie .03 beside those of the original."""
@@ -35,6 +37,18 @@ FACES_MIN: Final = 3
 
 Vectors = Mapping[int, NDArray[np.float32]]
 """Unit vectors (n, d) of the good faces of each track."""
+
+
+def lasting(one: pl.DataFrame, other: pl.DataFrame, same: Mapping[int, int]) -> dict[int, int]:
+    """The tracks in the same places that are long enough to say something, in both videos.
+
+    Args:
+        one: table with a track_id for each face.
+        other: the same of the other video.
+        same: track of `one` by that of `other`.
+    """
+    mine, theirs = (Counter(faces["track_id"].to_list()) for faces in (one, other))
+    return {b: a for b, a in same.items() if min(mine[a], theirs[b]) >= MOMENTS_MIN}
 
 
 def heads_likeness(

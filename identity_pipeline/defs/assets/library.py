@@ -97,10 +97,11 @@ def ride_template(step: LibraryStep) -> dg.MaterializeResult:
 
     Made of twenty videos of a version of the camera, and anew when their number has doubled.
     """
-    from identity_pipeline.stages.library.ride_template import make_rides
+    from identity_pipeline.stages.library.camera_lessons import learn_rides
 
-    with step.healing():
-        known = make_rides(step.store, step.settings)
+    with step.working() as work:
+        known = learn_rides(step.store, step.settings)
+        work.computed = any(each.made for each in known)
     for each in known:
         if each.damage:
             step.context.log.warning(each.damage)
@@ -113,11 +114,12 @@ def camera_model(step: LibraryStep) -> dg.MaterializeResult:
 
     Made of twenty videos of a version, and anew when their number has doubled.
     """
-    from identity_pipeline.stages.library.camera_model import make_models
+    from identity_pipeline.stages.library.camera_lessons import learn_models
     from identity_pipeline.storage.cameras.cameras import Cameras
 
-    with step.healing():
-        known = make_models(step.store, step.settings)
+    with step.working() as work:
+        known = learn_models(step.store, step.settings)
+        work.computed = any(each.made for each in known)
     for each in known:
         if each.damage:
             step.context.log.warning(each.damage)

@@ -14,9 +14,11 @@ import dagster as dg
 
 from identity_pipeline.defs.instance.partitions import videos
 from identity_pipeline.defs.resources.inputs import Inputs
+from identity_pipeline.defs.resources.progress import heartbeat_of
 from identity_pipeline.defs.resources.results import SOUND, soundness
 from identity_pipeline.defs.resources.steps import VideoStep
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.progress.heartbeat import Work, heartbeat
 from identity_pipeline.stages.specs.assets import SPECS, made_of, outputs_of
 from identity_pipeline.stages.specs.view import UndeclaredError
 from identity_pipeline.storage.video.tables import TableStore
@@ -70,7 +72,8 @@ class StepCheck:
     def result(self, step: VideoStep) -> dg.AssetCheckResult:
         """Makes it, for the video of a step."""
         inputs = Inputs(step.store, step.video_id, self.name, self.reads)
-        with step.named_failures():
+        beat = heartbeat(step.store, heartbeat_of(step.context), Work())
+        with step.named_failures(), beat:  # a forgetting waits for it, too
             found = self.look(VideoCheck(inputs, step.store, step.all_settings))
         return found._replace(asset_key=dg.AssetKey(self.asset), check_name=self.name)
 

@@ -129,7 +129,7 @@
       for (const box of document.querySelectorAll(".pictures [name=subject]")) box.checked = held.faces.has(box.value);
     }
     held = null;
-    if (wanted) keepWanted();
+    if (wanted) setTimeout(keepWanted); // the decision that it waits for ends behind this event
     const tile = now();
     // One that was rejected went to the end of the page: the eye stays where it was.
     if (tile?.querySelector("[name=subject]")) look(tile, true);

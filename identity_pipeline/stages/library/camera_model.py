@@ -29,7 +29,7 @@ from identity_pipeline.core.camera.versions import (
     with_names,
 )
 from identity_pipeline.core.faces.buckets import assign_buckets
-from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.settings import CameraSettings, Settings, chosen
 from identity_pipeline.stages.library.camera_editions import (
     Content,
     make_editions,
@@ -133,6 +133,26 @@ def make_model(store: TableStore, settings: Settings, camera: str | None) -> Kno
     return model.known(make_editions(cameras, record, model))
 
 
+def may_have_next(cameras: Cameras, record: CameraRecord, settings: Settings) -> bool:
+    """Whether a version has as many videos as a next model takes; nothing of them is read."""
+    return any(
+        _most(cameras, record, settings.camera, which) is not None
+        for which in range(len(record.versions))
+    )
+
+
+def _most(
+    cameras: Cameras, record: CameraRecord, settings: CameraSettings, which: int
+) -> EditionName | None:
+    """The next model of a version if all of its videos count; None: there is none."""
+    number = record.versions[which].number
+    editions = cameras.editions(record.camera)
+    there = max((name for name in editions if name.version == number), default=None)
+    still, own = record.standing_still(which), record.own(which)
+    most = EditionName(number, edition(len(still), settings), edition(len(own), settings))
+    return most if most.videos and (there is None or _is_more(most, there)) else None
+
+
 @dataclass
 class _Model:
     """The model of one camera, by its record as it was when it began."""
@@ -179,20 +199,15 @@ class _Model:
 
     def next_edition(self, which: int) -> EditionName | None:
         """The edition that a version can have now; None where it has it."""
-        number = self.record.versions[which].number
-        editions = self.cameras.editions(self.record.camera)
-        there = max((name for name in editions if name.version == number), default=None)
-        most = self._edition(number, self.record.standing_still(which), self.record.own(which))
-        if not most.videos or (there and not _is_more(most, there)):
+        most = _most(self.cameras, self.record, self.settings.camera, which)
+        if most is None:
             return None  # without reading anything
-        still = self._counted(self.record.standing_still(which), most.videos)
-        own = self._counted(self.record.own(which), most.own)
-        can = self._edition(number, still.videos, own.videos)
-        return can if can.videos and (there is None or _is_more(can, there)) else None
-
-    def _edition(self, number: int, still: Sequence[str], own: Sequence[str]) -> EditionName:
-        settings = self.settings.camera
-        return EditionName(number, edition(len(still), settings), edition(len(own), settings))
+        still = self._counted(self.record.standing_still(which), most.videos).videos
+        own = self._counted(self.record.own(which), most.own).videos
+        settings, number = self.settings.camera, most.version
+        can = EditionName(number, edition(len(still), settings), edition(len(own), settings))
+        there = [n for n in self.cameras.editions(self.record.camera) if n.version == number]
+        return can if can.videos and all(_is_more(can, other) for other in there[-1:]) else None
 
     def _of(self, videos: Sequence[str]) -> list[_Member]:
         found = (self._member(video) for video in videos)

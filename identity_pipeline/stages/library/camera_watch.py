@@ -86,10 +86,12 @@ def look(store: TableStore, settings: Settings, video_id: str) -> Look:
     Raises:
         DamagedFileError: the record of the camera, or a table of the video, cannot be read.
         LockBusyError: somebody else is at the camera for long.
+        MissingTableError: the video was forgotten meanwhile.
     """
     camera = camera_of_video(store.read("ride_video", video_id, ("path",)), settings)
     cameras = Cameras(store.layout)
     with cameras.locked(camera, f"noting {video_id}"):
+        store.read("ride_video", video_id, ("path",))  # a forgetting may have held the lock
         watch = _Watch(cameras, Sightings(store, settings, camera), camera)
         watch.enter(video_id)
         return watch.look(video_id)

@@ -16,7 +16,12 @@ from typing import NamedTuple
 import polars as pl
 
 from identity_pipeline.core.vectors import to_matrix
-from identity_pipeline.core.video.copied_heads import Vectors, heads_likeness, people_likeness
+from identity_pipeline.core.video.copied_heads import (
+    Vectors,
+    heads_likeness,
+    lasting,
+    people_likeness,
+)
 from identity_pipeline.core.video.copied_tracks import CORNERS, face_likeness, same_tracks
 from identity_pipeline.core.video.copies import (
     Link,
@@ -266,7 +271,7 @@ def faces_of_link(store: TableStore, link: Link, one: Look, other: Look) -> Seen
         face_likeness(one, other, offset, right),
         face_likeness(other, one, -offset, left),
     )
-    same = same_tracks(left, right, offset)
+    same = lasting(left, right, same_tracks(left, right, offset))
     return Seen(
         min((share for share in pictures if share is not None), default=None),
         heads_likeness(left, right, offset, same),

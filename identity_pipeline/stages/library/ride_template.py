@@ -121,6 +121,43 @@ def make_ride(store: TableStore, settings: Settings, camera: str | None) -> Know
     return ride.known(make_editions(cameras, record, ride))
 
 
+def may_have_next(cameras: Cameras, record: CameraRecord, settings: Settings) -> bool:
+    """Whether there are as many videos as a next model takes, or people said something.
+
+    Nothing of the videos is read.
+
+    Raises:
+        DamagedFileError: what people say of the ride cannot be read.
+    """
+    newest = cameras.in_force(record.camera, RIDE)
+    if _most(len(record.period(-1)), settings) > (newest.videos if newest else 0):
+        return True
+    return newest is not None and _relabelled(cameras, record.camera, newest) is not None
+
+
+def _most(videos: int, settings: Settings) -> int:
+    """Of how many of so many a model would be made if all followed the ride; 0: too few."""
+    return edition(min(videos, settings.ride.videos_max), settings.camera)
+
+
+def _relabelled(cameras: Cameras, camera: str | None, newest: EditionName) -> EditionName | None:
+    """The edition that what people say makes; none where the newest holds all of it."""
+    held = _labels_in(cameras, camera, newest)
+    said = PhaseLabels(cameras.layout).of(camera)
+    return None if held in (None, said) else newest._replace(said=newest.said + 1)
+
+
+def _labels_in(
+    cameras: Cameras, camera: str | None, name: EditionName
+) -> tuple[PhaseLabel, ...] | None:
+    """What people said when an edition was made; None where that cannot be read."""
+    try:
+        table = cameras.edition(camera, name, RIDE).table("ride_labels")
+    except DamagedFileError:
+        return None
+    return tuple(one.label for one in labels_in(table))
+
+
 @dataclass
 class _Ride:
     """The ride of one camera, by its record as it was when it began."""
@@ -159,32 +196,20 @@ class _Ride:
         """The next of the last version, of more videos or of what people say; see the module."""
         if which < len(self.record.versions) - 1:
             return None
-        newest = self.cameras.in_force(self.record.camera, RIDE)
-        return self._larger(which, newest) or (self._relabelled(newest) if newest else None)
+        camera = self.record.camera
+        newest = self.cameras.in_force(camera, RIDE)
+        larger = self._larger(which, newest.videos if newest else 0)
+        if larger is not None or newest is None:
+            return larger
+        return _relabelled(self.cameras, camera, newest)
 
-    def _larger(self, which: int, newest: EditionName | None) -> EditionName | None:
-        settings = self.settings.camera
-        there = newest.videos if newest else 0
-        most = edition(min(len(self._videos(which)), self.settings.ride.videos_max), settings)
-        while most > there and most >= settings.videos_min:
+    def _larger(self, which: int, there: int) -> EditionName | None:
+        most = _most(len(self._videos(which)), self.settings)
+        while most > there and most >= self.settings.camera.videos_min:
             if isinstance(self._template(which, most), Template):
                 return EditionName(self.record.versions[which].number, most, most)
             most //= 2
         return None
-
-    def _relabelled(self, newest: EditionName) -> EditionName | None:
-        """The edition that what people say makes; none where the newest holds all of it."""
-        held = self._labels_in(newest)
-        said = PhaseLabels(self.cameras.layout).of(self.record.camera)
-        return None if held in (None, said) else newest._replace(said=newest.said + 1)
-
-    def _labels_in(self, name: EditionName) -> tuple[PhaseLabel, ...] | None:
-        """What people said when an edition was made; None where that cannot be read."""
-        try:
-            table = self.cameras.edition(self.record.camera, name, RIDE).table("ride_labels")
-        except DamagedFileError:
-            return None
-        return tuple(one.label for one in labels_in(table))
 
     def content(self, which: int, name: EditionName) -> Content | None:
         """What an edition holds; None: of a damaged one, whose videos are gone."""
@@ -215,7 +240,7 @@ class _Ride:
         is gone, it lies where it lay on the newest other edition.
         """
         camera, there = self.record.camera, name in self._editions()
-        held = self._labels_in(name) if there else None
+        held = _labels_in(self.cameras, camera, name) if there else None
         labels = PhaseLabels(self.cameras.layout).of(camera) if held is None else held
         step_s = template.track.course.step_s
         courses = _courses(self.store, {label.video for label in labels}, step_s)

@@ -1,6 +1,7 @@
 """The one way in which the library is brought up to date: its tables, and all that follows them.
 
-Profiles, k-means heads and the names in the vector index are made of the generation in force. Each
+Profiles, k-means heads and the names in the vector index are made of the generation in force, and
+what the videos of cameras teach is made of those that are no copies. Each
 step notes in that generation that it was brought in step, so a new one starts without notes, and
 `plan` and `status` know what is behind. What cannot be brought in step is said, with the command
 that does it, and neither takes back the tables nor holds up the other steps.
@@ -15,6 +16,7 @@ from typing import Final, TypeVar
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.library.camera_lessons import learn
 from identity_pipeline.stages.library.indexing import INDEX, put_names_in
 from identity_pipeline.stages.library.kmeans_heads import HeadsTrained, train_kmeans_heads
 from identity_pipeline.stages.library.profiles import ProfileChanges, sync_profiles
@@ -32,6 +34,7 @@ WORDS: Final = {
     "identity_profiles": "profiles",
     "kmeans_heads": "k-means heads",
     INDEX: "names in the index",
+    "camera_model": "models of cameras and of their rides",
 }
 
 
@@ -65,6 +68,7 @@ class Updated:
         indexed: videos whose points changed; null likewise, or where there is no index.
         behind: what is not in step now.
         labels: `Name (N embeddings, k sessions)` of all profiles, by name.
+        cameras: what was learnt of cameras and their rides just now, in sentences.
     """
 
     library: Recomputed
@@ -73,6 +77,7 @@ class Updated:
     indexed: tuple[str, ...] | None
     behind: tuple[Behind, ...]
     labels: tuple[str, ...]
+    cameras: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -140,5 +145,15 @@ def update_library(
         indexed = follow(
             INDEX, names, f"{AGAIN}, or make it anew: `identity-pipeline index rebuild`"
         )
+    taught = _taught(stores, settings, behind)
     labels = tuple(stores.profiles.listing())
-    return Updated(done, changed, trained, indexed, tuple(behind), labels)
+    return Updated(done, changed, trained, indexed, tuple(behind), labels, taught)
+
+
+def _taught(stores: LibraryStores, settings: Settings, behind: list[Behind]) -> tuple[str, ...]:
+    """Makes what the videos of cameras teach, where it is wanted: copies are known by now."""
+    try:
+        return tuple(learn(stores.tables, settings).sentences)
+    except (IdentityPipelineError, OSError) as error:
+        behind.append(Behind("camera_model", str(error), AGAIN))
+        return ()

@@ -8,7 +8,7 @@ states (`core.progress.shares`), asking Dagster (`defs.instance.runs`), and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -28,6 +28,7 @@ from identity_pipeline.media import wording
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.learning.training_data import confirmed_tracks, last_taught
+from identity_pipeline.stages.library.camera_lessons import TAUGHT, waiting
 from identity_pipeline.stages.library.projection import is_regenerated
 from identity_pipeline.stages.library.recompute import in_force_fits
 from identity_pipeline.stages.library.spaces import live_space
@@ -391,7 +392,17 @@ def library_phases(sources: Sources, videos: Sequence[Whole]) -> Whole:
     state = state_of(Facts(current=current, questions=questions))
     why = "identity-pipeline suggestions" if questions else ""
     asked = _unpriced(SUGGESTIONS, state, why, "answers", questions)
-    return Whole(LIBRARY_WORK, (*computed, asked, *learning_phases(sources, library.history)))
+    taught, learning = _taught(sources), learning_phases(sources, library.history)
+    return Whole(LIBRARY_WORK, (*computed, *taught, asked, *learning))
+
+
+def _taught(sources: Sources) -> Iterator[Phase]:
+    """What the videos of cameras may teach and nobody tried; nothing where there is none."""
+    for of, step in TAUGHT.items():
+        due = waiting(sources.stores.tables, sources.settings, of)
+        if due:
+            why = f"videos for a next model: {', '.join(due)}"
+            yield _unpriced(step, State.STALE, why, "cameras", len(due))
 
 
 def _library_steps(sources: Sources, library: LibrarySnapshot, missing: int) -> list[Phase]:

@@ -7,7 +7,7 @@ would be computed, so that much is said with an *unless*. And what a run would r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from identity_pipeline.errors import printable
 from identity_pipeline.media import wording
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+from identity_pipeline.stages.library.camera_lessons import TAUGHT, waiting
 from identity_pipeline.stages.library.indexing import INDEX
 from identity_pipeline.stages.library.made_with import other_settings, shown
 from identity_pipeline.stages.library.projection import not_regenerated
@@ -168,6 +169,7 @@ def plan_library(
         today: ISO time with a zone.
     """
     steps = ("head_embeddings", "identity_library", "identity_profiles", "kmeans_heads", INDEX)
+    steps += tuple(TAUGHT.values())
     if off := switched_off(settings, "library"):
         return PlannedVideo(LIBRARY_WORK, tuple(_reused(step, off) for step in steps))
     snapshot = LibrarySnapshot.open(LibraryStores.of(store), today, write=False)
@@ -175,7 +177,8 @@ def plan_library(
     heads, library = plan.head_embeddings(), plan.library()
     after = (plan.after(library, step) for step in ("identity_profiles", "kmeans_heads"))
     return PlannedVideo(
-        LIBRARY_WORK, (heads, library, *after, plan.index(library), *plan.learning())
+        LIBRARY_WORK,
+        (heads, library, *after, plan.index(library), *plan.cameras(), *plan.learning()),
     )
 
 
@@ -269,6 +272,19 @@ class _Plan:
             reason = "the names of this library are not in it yet"
             return _unpriced(INDEX, Verdict.COMPUTE, reason)
         return _reused(INDEX, "it has the names of this library")
+
+    def cameras(self) -> Iterator[PlannedStep]:
+        """What the videos of cameras teach, their rides first."""
+        for of, step in TAUGHT.items():
+            due = waiting(self._stores.tables, self._settings, of)
+            if due:
+                reason = f"videos for a next model: {', '.join(due)}"
+                yield _unpriced(step, Verdict.COMPUTE, reason)
+            elif self._new:
+                reason = "unless the videos to come are too few for a next model"
+                yield _unpriced(step, Verdict.PERHAPS, reason)
+            else:
+                yield _reused(step, "no camera has the videos of a next model")
 
     def _follows(self, step: str) -> bool:
         """Whether a step was done for the library that is in force."""

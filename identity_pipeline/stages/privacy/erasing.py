@@ -258,8 +258,12 @@ def notes(erasing: Erasing) -> list[Removed]:
 
 
 def cameras(erasing: Erasing) -> list[Removed]:
-    """Takes rides that go as a whole from what is kept of cameras; their means stay."""
-    changed = forget_videos(Cameras(erasing.layout), _whole(erasing))
+    """Takes rides that go as a whole from what is kept of cameras; their means stay.
+
+    What is watched of a ride that stays goes too: of a sole rider it is that one's.
+    """
+    stay = erasing.footprint.faces.keys() - set(_whole(erasing))
+    changed = forget_videos(Cameras(erasing.layout), _whole(erasing), stay)
     return _told(Removed("models of cameras", "record", len(changed), None, "rewritten"))
 
 

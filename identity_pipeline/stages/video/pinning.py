@@ -11,7 +11,6 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.stages.video.camera_view import camera_of_video
 from identity_pipeline.storage.cameras.cameras import CAMERA, RIDE, CameraRecord, Cameras
-from identity_pipeline.storage.cameras.editions import EditionName
 from identity_pipeline.storage.cameras.pins import NOT_KNOWN, Pin, Pinned, Pins
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -59,15 +58,15 @@ def newest_pin(cameras: Cameras, camera: str | None, version: int | None = None)
         version: of the camera; None: its last.
 
     Raises:
-        DamagedFileError: the record of the camera cannot be read.
+        DamagedFileError: the record of the camera cannot be read, or a model is damaged: no other
+            one is taken for it.
     """
     record = cameras.record(camera)
     if record is None:
         return NOT_KNOWN
     last = version or record.versions[-1].number
     since = max(each.number for each in record.versions if each.moved and each.number <= last)
-    own = [cameras.editions(camera, of) for of in (CAMERA, RIDE)]
-    return Pin(*(_newest(there, since, last) for there in own))
+    return Pin(*(_newest(cameras, camera, of, range(since, last + 1)) for of in (CAMERA, RIDE)))
 
 
 def version_of(record: CameraRecord, video_id: str) -> int:
@@ -78,8 +77,13 @@ def version_of(record: CameraRecord, video_id: str) -> int:
     return max(each.number for each in record.versions if each.begins <= at)
 
 
-def _newest(there: list[EditionName], since: int, last: int) -> str:
-    return str(max((name for name in there if since <= name.version <= last), default=""))
+def _newest(cameras: Cameras, camera: str | None, of: str, versions: range) -> str:
+    """The newest edition of some versions, which must be whole: a video keeps it for long."""
+    there = [name for name in cameras.editions(camera, of) if name.version in versions]
+    if not there:
+        return ""
+    cameras.edition(camera, there[-1], of).check()
+    return str(there[-1])
 
 
 def _is_made(store: TableStore, video_id: str) -> bool:

@@ -38,7 +38,10 @@ NO_NAME: Final = "unnamed"
 WAIT_S: Final = 60.0
 CAMERA, RIDE = "camera", "ride"
 """What there are models of."""
-MEND: Final = "`identity-pipeline camera renew` makes models anew that are damaged."
+MEND: Final = (
+    "`identity-pipeline camera renew` makes models anew that are damaged; where the videos of one "
+    "are gone, restore it from a backup, or move it away."
+)
 MEND_ORDER: Final = (
     "Restore it from a backup, or move it away: then the camera is learnt anew, from its videos in "
     "the order of their ids."
@@ -219,7 +222,11 @@ class Cameras:
         about: Mapping[str, Any],
         of: str = CAMERA,
     ) -> None:
-        """Writes a model; a damaged one of that name is replaced. See `write_edition`."""
+        """Writes a model; for who holds the lock. See `write_edition`.
+
+        A damaged one of that name is replaced, and what a killed writer left half there goes.
+        """
+        atomic.sweep_temporaries(self._models(camera, of))
         write_edition(self._models(camera, of) / str(name), tables, about)
 
     def locked(self, camera: str | None, purpose: str) -> AbstractContextManager[None]:

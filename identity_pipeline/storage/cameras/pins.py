@@ -11,14 +11,22 @@ What belongs here: the record `pins.json` of each camera. What does not: which e
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from identity_pipeline.storage.cameras.cameras import CAMERA, RIDE, Cameras, folder_of
+from identity_pipeline.storage.cameras.cameras import (
+    CAMERA,
+    RIDE,
+    WAIT_S,
+    CameraRecord,
+    Cameras,
+    folder_of,
+)
 from identity_pipeline.storage.cameras.editions import Edition, EditionName, EditionNameError
-from identity_pipeline.storage.files import atomic, small_files
+from identity_pipeline.storage.files import atomic, locks, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
@@ -134,7 +142,7 @@ class Pins:
         Raises:
             DamagedFileError: a record cannot be read.
         """
-        with Cameras(self.layout).locked(camera, "pinning a video to its model"):
+        with self._locked(folder_of(camera), "pinning a video to its model"):
             known = self.of(video_id)
             if known is not None:
                 return known
@@ -142,18 +150,20 @@ class Pins:
         return Pinned(self.layout, camera, pin)
 
     def move(self, camera: str | None, pins: Mapping[str, Pin]) -> None:
-        """Lets videos keep something else, with whatever camera they were pinned.
+        """Lets videos of a camera keep something else, with whatever camera they were pinned.
+
+        One that is the camera's no more, since it was forgotten meanwhile, is passed over.
 
         Raises:
             DamagedFileError: a record cannot be read.
         """
-        cameras = Cameras(self.layout)
-        with cameras.locked(camera, "pinning videos to another model"):
-            self._write(camera, {**self.of_camera(camera), **pins})
+        with self._locked(folder_of(camera), "pinning videos to another model"):
+            known = Cameras(self.layout).record(camera) or CameraRecord(camera)
+            moved = {video: pin for video, pin in pins.items() if video in set(known.videos)}
+            self._write(camera, {**self.of_camera(camera), **moved})
         for record in list(self.records()):
-            if record.camera != camera and pins.keys() & record.pins.keys():
-                with cameras.locked(record.camera, "pinning videos to another camera"):
-                    self.without_in(folder_of(record.camera), pins.keys())
+            if record.camera != camera and moved.keys() & record.pins.keys():
+                self.without_in(folder_of(record.camera), moved.keys())
 
     def of_camera(self, camera: str | None) -> Mapping[str, Pin]:
         """The pins of the videos of a camera.
@@ -177,7 +187,7 @@ class Pins:
                 yield found
 
     def without_in(self, folder: str, gone: Collection[str]) -> Path | None:
-        """Takes videos out of the record of a camera; for who holds the camera's lock.
+        """Takes videos out of the record of a camera.
 
         Returns:
             The record, where it named one.
@@ -186,11 +196,19 @@ class Pins:
             DamagedFileError: it cannot be read.
         """
         path = self.layout.camera_pins(folder)
-        found = _read(path)
-        if found is None or not found.pins.keys() & set(gone):
+        if not path.is_file():
             return None
-        self._write(found.camera, {v: pin for v, pin in found.pins.items() if v not in gone})
+        with self._locked(folder, "letting videos go"):
+            found = _read(path)
+            if found is None or not found.pins.keys() & set(gone):
+                return None
+            self._write(found.camera, {v: pin for v, pin in found.pins.items() if v not in gone})
         return path
+
+    def _locked(self, folder: str, purpose: str) -> AbstractContextManager[None]:
+        """A lock of its own: who watches the camera keeps that one's for long."""
+        path = self.layout.camera(folder) / ".pins.lock"
+        return locks.exclusive(path, "what the videos of a camera keep", purpose, WAIT_S)
 
     def _write(self, camera: str | None, pins: Mapping[str, Pin]) -> None:
         record = PinRecord(camera, dict(sorted(pins.items())))
