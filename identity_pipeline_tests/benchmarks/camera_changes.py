@@ -13,6 +13,7 @@ how many videos; alarms of nothing that was drawn; and which videos of another t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,10 +28,11 @@ from identity_pipeline.stages.library.ride_template import not_of_the_ride
 from identity_pipeline.stages.video.ride_phases import template_of
 from identity_pipeline.storage.cameras.cameras import RIDE
 from identity_pipeline_tests.benchmarks.camera_rides import FOLDER
-from identity_pipeline_tests.benchmarks.drawn_rides import Drawn
+from identity_pipeline_tests.benchmarks.drawn_rides import Drawn, counted
 
 WORDS = {"bump": "moved", "lens": "lens", "exposure": "exposure"}
 """A word of the cause that is right."""
+STATES = {True: "followed", False: "another ride's", None: "of which nothing is told"}
 
 
 def change_words(drawn: Drawn) -> Iterator[str]:
@@ -94,8 +96,10 @@ def foreign_words(drawn: Drawn) -> Iterator[str]:
     template, _ = template_of(drawn.cameras.edition(None, editions[-1], RIDE))
     step_s = Settings().ride.step_s
     nearness: dict[bool, list[float]] = {True: [], False: []}
+    told: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     for video in drawn.videos:
         followed = follow(course_of(drawn.store.read("frames", video), step_s), template)
+        told[drawn.is_foreign(video)][STATES[followed.same_ride]] += 1
         if followed.nearness is not None:
             nearness[drawn.is_foreign(video)].append(followed.nearness)
     for foreign, near in nearness.items():
@@ -104,8 +108,9 @@ def foreign_words(drawn: Drawn) -> Iterator[str]:
         words = "of another track" if foreign else "of its own track"
         between = f"{min(near):.2f} to {max(near):.2f}" if near else "nothing"
         yield (
-            f"videos {words} left out as another ride's: {len(found)} of {len(videos)}; from usual "
-            f"(0) to the limit (1) they lie at {between}"
+            f"videos {words} left out as another ride's: {len(found)} of {len(videos)}; by the "
+            f"newest template: {counted(told[foreign])}; from usual (0) to the limit (1) they lie "
+            f"at {between}"
         )
     for video, why in left_out.items():
         yield f"  {video}: {why}"
