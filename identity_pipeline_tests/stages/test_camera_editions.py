@@ -123,7 +123,9 @@ def test_what_may_be_learnt_is_said_until_it_was_tried(store: TableStore) -> Non
     assert not waiting(store, settings, CAMERA) and not waiting(store, settings, RIDE)
     known(store, names)
     assert waiting(store, settings, CAMERA)
-    assert learn(store, settings).sentences == ["The camera without a name has a model: 1.8."]
+    assert learn(store, settings).sentences == [
+        "There is a model of the camera without a name now: 1.8."
+    ]
     assert not waiting(store, settings, CAMERA)
 
 

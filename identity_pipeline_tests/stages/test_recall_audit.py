@@ -166,6 +166,22 @@ def test_two_curators_at_once_lose_no_answer(stores: LibraryStores) -> None:
     assert audit_of(stores, auditor(stores).settings, RIDE).open.select(MOMENT).rows() == asked[12:]
 
 
+def test_nobody_answers_over_another(stores: LibraryStores) -> None:
+    ada, ben = auditor(stores), auditor(stores, "Ben")
+    rider, moment = answer_next(ada, MISSED)
+    with pytest.raises(AuditError, match="Ada has answered this one meanwhile"):
+        ben.answer(RIDE, rider, moment, UNUSABLE)
+    ada.answer(RIDE, rider, moment, SHOWN)  # who answered may say another thing
+    ada.take_back(RIDE)
+    ben.answer(RIDE, rider, moment, UNUSABLE)
+    assert [one.answer for one in Audits(stores.layout).read(RIDE)] == [
+        MISSED,
+        SHOWN,
+        None,
+        UNUSABLE,
+    ]
+
+
 def _answers_until_killed(root: str) -> None:
     stores = LibraryStores.of(TableStore(Layout(Path(root))))
     written = atomic.write_bytes

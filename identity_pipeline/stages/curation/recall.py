@@ -225,7 +225,8 @@ class Auditor:
         """Says what a moment is.
 
         Raises:
-            AuditError: that is not asked, or no answer; nothing is noted.
+            AuditError: that is not asked, or no answer, or somebody else has answered it meanwhile;
+                nothing is noted.
             MissingTableError, DamagedFileError, LockBusyError: see `audit_of` and `Audits.add`.
         """
         store = self.stores.tables
@@ -236,7 +237,7 @@ class Auditor:
         frame_idx, box = face_of_rider(store, video_id, person_id)
         place = frame_idx, box, moment, self.settings.recall.moment_s, row["stratum"][0]
         said = Said(self.at, self.actor, *place, answer)
-        Audits(store.layout).add(video_id, lambda _: said)
+        Audits(store.layout).add(video_id, lambda known: _not_over_another(known, said))
 
     def take_back(self, video_id: str) -> None:
         """Takes back the last answer of this actor that is in force; nothing where there is none.
@@ -255,3 +256,12 @@ class Auditor:
         last = given[-1]
         place = last.frame_idx, last.box, last.moment, last.moment_s, last.stratum
         return Said(self.at, self.actor, *place, None)
+
+
+def _not_over_another(known: Sequence[Said], said: Said) -> Said:
+    """An answer, unless somebody else's is in force on the moment."""
+    moment = (said.frame_idx, said.box, said.moment, said.moment_s)
+    same = [o for o in known if (o.frame_idx, o.box, o.moment, o.moment_s) == moment]
+    if same and same[-1].answer is not None and same[-1].actor != said.actor:
+        raise AuditError(f"{same[-1].actor} has answered this one meanwhile; the next is asked.")
+    return said

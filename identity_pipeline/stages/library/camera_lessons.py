@@ -46,12 +46,14 @@ class Learnt:
     def sentences(self) -> list[str]:
         """What was made, and what is damaged."""
         told = [
-            f"The ride of {_called(r.camera)} has a model: {r.made}." for r in self.rides if r.made
+            f"The ride of {_called(one.camera)} has a model now: {one.made}."
+            for one in self.rides
+            if one.made
         ]
         told += [
-            f"{_called(each.camera).capitalize()} has a model: {name}."
-            for each in self.models
-            for name in each.made
+            f"There is a model of {_called(one.camera)} now: {name}."
+            for one in self.models
+            for name in one.made
         ]
         return told + [each.damage for each in (*self.rides, *self.models) if each.damage]
 
