@@ -8,12 +8,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.core.ride.course import Course
+from identity_pipeline.core.ride.template import NoTemplate, Template
+from identity_pipeline.settings import RideSettings, Settings, load_settings
+from identity_pipeline.stages.library import ride_template
 from identity_pipeline.stages.library.camera_lessons import learn, waiting
 from identity_pipeline.stages.library.camera_model import make_model
 from identity_pipeline.stages.library.camera_renewal import renew
@@ -109,6 +113,41 @@ def test_a_ride_is_of_the_first_that_follow_and_mended_as_it_was(store: TableSto
     known(store, names, CameraVersion(2, 15, True, ("the camera was moved",)))
     make_ride(store, FEW, None)
     assert digests(store, RIDE, "1.12") == before, "of an earlier version, too"
+
+
+def test_few_videos_are_laid_on_each_other_in_vain_and_once(
+    store: TableStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, build = list[int](), ride_template.build_template
+
+    def counting(courses: Mapping[str, Course], settings: RideSettings) -> Template | NoTemplate:
+        built.append(len(courses))
+        return build(courses, settings)
+
+    def film_black(name: str) -> str:
+        black = pl.DataFrame([{"frame_idx": 0, "timestamp_ms": 0.0}])
+        put(store, "ride_video", name, [{"video_id": name, "path": f"/{name}.mp4"}])
+        store.write("frames", name, whole("frames", black), "f")
+        return name
+
+    def tries() -> list[int]:
+        built.clear()
+        assert "0 of the 12" in make_ride(store, FEW, None).sentence
+        return list(built)
+
+    monkeypatch.setattr(ride_template, "build_template", counting)
+    names = [film_black(f"v{n:03d}") for n in range(60)]
+    known(store, names[:40])
+    first = tries()  # of 24 and of 12
+    assert len(first) <= 12 and max(first) <= 48
+    assert tries() == []
+    known(store, names)
+    assert len(tries()) <= 6, "of 24 alone, for the first 24 are the same"
+    assert tries() == []
+    store.write(
+        "frames", names[0], store.read("frames", names[0]).with_columns(timestamp_ms=1.0), "g"
+    )
+    assert tries()
 
 
 def test_what_may_be_learnt_is_said_until_it_was_tried(store: TableStore) -> None:

@@ -2,7 +2,8 @@
 
 Whether enough of its videos count for a next model takes reading them, and, of its ride, laying
 them on each other. So what was tried in vain is noted as a hash, and not looked for again until the
-camera has other videos: in what only tells what is to do. A run, and the night, always look.
+camera has other videos: in what only tells what is to do. A run, and the night, always look; of a
+ride they lay no videos on each other that came to nothing before.
 
 What belongs here: all cameras at once. What does not: one model (`stages.library.camera_model`,
 `stages.library.ride_template`).
@@ -20,8 +21,8 @@ from identity_pipeline.stages.library.camera_model import Known, make_models
 from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.ride_template import KnownRide, make_rides
 from identity_pipeline.stages.stores import LibraryStores
-from identity_pipeline.storage.cameras.cameras import CAMERA, RIDE, CameraRecord, Cameras, folder_of
-from identity_pipeline.storage.files import atomic, small_files
+from identity_pipeline.storage.cameras import tried
+from identity_pipeline.storage.cameras.cameras import CAMERA, RIDE, CameraRecord, Cameras
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import TableStore
@@ -91,7 +92,7 @@ def waiting(store: TableStore, settings: Settings, of: str) -> list[str]:
     return [
         _called(record.camera)
         for record in due
-        if _tried(cameras, record.camera).get(of) != _sign(record, settings, copies)
+        if tried.recall(cameras, record.camera).get(of) != _sign(record, settings, copies)
     ]
 
 
@@ -114,15 +115,9 @@ def _note_tried(store: TableStore, settings: Settings, of: str) -> None:
     due = _may_have(store, settings, of)
     copies = copies_in_force(LibraryStores.of(store)).of if due else {}
     for record in due:
-        sign, before = _sign(record, settings, copies), _tried(cameras, record.camera)
-        if before.get(of) != sign:
-            with cameras.locked(record.camera, "noting what was tried"):
-                path = store.layout.camera_tried(folder_of(record.camera))
-                atomic.write_json(path, {**_tried(cameras, record.camera), of: sign})
-
-
-def _tried(cameras: Cameras, camera: str | None) -> dict[str, str]:
-    return small_files.recall(cameras.layout.camera_tried(folder_of(camera)), dict[str, str]) or {}
+        sign = _sign(record, settings, copies)
+        if tried.recall(cameras, record.camera).get(of) != sign:
+            tried.note(cameras, record.camera, {of: sign})
 
 
 def _sign(record: CameraRecord, settings: Settings, copies: Mapping[str, str]) -> str:

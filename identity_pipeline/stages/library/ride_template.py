@@ -1,7 +1,8 @@
 """Models of the rides of cameras: the template of each, its phases, and who does not follow it.
 
 An edition of twenty is made of the first videos of which twenty follow one course: of twenty where
-all do, else of as many more as it takes. So it is the same whenever it is made. Where people say
+all do, else of as many more as it takes, up to forty. So it is the same whenever it is made, and
+what came to nothing is tried again only when one of these forty is another. Where people say
 something of the ride that the newest does not hold, another one is made of the same template.
 
 What belongs here: which editions are wanted, and their tables. What does not: what a template is
@@ -46,6 +47,7 @@ from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.stages.video.camera_view import camera_of_video
 from identity_pipeline.stages.video.ride_phases import OTHER_RIDE, template_of
+from identity_pipeline.storage.cameras import tried
 from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import (
     Edition,
@@ -54,15 +56,18 @@ from identity_pipeline.storage.cameras.editions import (
     table_of_labels,
 )
 from identity_pipeline.storage.cameras.phase_labels import PhaseLabels
+from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
 from identity_pipeline.tables.ride import OF_VIDEO, RIDE_TABLES
 
-CODE: Final = "2"
+CODE: Final = "3"
 """Of what is computed here and in `core.ride`; noted in each edition."""
 STEPS: Final = 4
 """Where too few follow one course, at most a quarter of those wanted is looked at besides."""
+LOOKED_AT: Final = 2
+"""Times those wanted, at most: where fewer than half follow one course, no more videos are laid."""
 SEEN_BY: Final = ("frames", "face_tracks", "riders", "face_quality")
 """The tables of a ride that say when a rider is seen well in it."""
 
@@ -267,19 +272,42 @@ class _Ride:
         return _template_in(self.cameras.edition(self.record.camera, other, RIDE))
 
     def _template(self, which: int, followers: int) -> Template | NoTemplate:
-        """Of the first videos of which so many follow one course; in steps, for each is work."""
+        """Of the first videos of which so many follow one course."""
         if (which, followers) not in self._templates:
-            self._templates[which, followers] = self._grown(self._videos(which), followers)
+            videos = self._videos(which)[: LOOKED_AT * followers]
+            name = EditionName(self.record.versions[which].number, followers, followers)
+            found = self._tried(name, videos) or self._grown(videos, followers)
+            self._templates[which, followers] = found
+            if isinstance(found, NoTemplate) and None not in self._read.values():
+                self._note(name, videos, found)
         return self._templates[which, followers]
 
+    def _tried(self, name: EditionName, videos: Sequence[str]) -> NoTemplate | None:
+        """What came of the same videos before, where that was no template."""
+        noted = tried.recall(self.cameras, self.record.camera).get(f"{RIDE} {name}", "")
+        sign, _, why = noted.partition(" ")
+        return NoTemplate(why) if sign == self._sign(videos) else None
+
+    def _note(self, name: EditionName, videos: Sequence[str], found: NoTemplate) -> None:
+        if self._tried(name, videos) is None:
+            noted = {f"{RIDE} {name}": f"{self._sign(videos)} {found.sentence}"}
+            tried.note(self.cameras, self.record.camera, noted)
+
+    def _sign(self, videos: Sequence[str]) -> str:
+        """All that a template of some videos hangs on."""
+        frames = [(video, self.store.versions(("frames",), video)["frames"]) for video in videos]
+        return sha256_of_value([CODE, chosen(self.settings, ("camera", "ride")), frames])
+
     def _grown(self, videos: Sequence[str], followers: int) -> Template | NoTemplate:
-        settings, looked_at = self.settings.ride, followers
+        """Of as many more as it takes; by ever larger steps, for each is work."""
+        settings, looked_at, step = self.settings.ride, followers, 1
         while True:
             found = build_template(self._courses_of(videos[:looked_at]), settings)
             follow = found.followers if isinstance(found, NoTemplate) else len(found.members)
             if isinstance(found, Template) and follow >= min(followers, settings.videos_max):
                 return found
-            looked_at += max(min(followers - follow, followers // STEPS), 1)
+            looked_at += max(min(followers - follow, followers // STEPS), step)
+            step *= 2
             if looked_at > len(videos):
                 return _too_few(found, followers)
 
