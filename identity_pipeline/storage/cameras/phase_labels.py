@@ -2,13 +2,16 @@
 
 What belongs here: reading the file, adding a line to it, and one clear sentence for every way to be
 wrong. What does not: where on a template a label lies (`core.ride.labels`). The program takes no
-line out of it; where a ride is forgotten, its id goes and what was said stays.
+line out of it; where a ride is forgotten, its id goes and what was said stays, also in a file that
+cannot be read.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -17,7 +20,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from identity_pipeline.core.ride.labels import PhaseLabel, without_ids
+from identity_pipeline.core.ride.labels import GONE, PhaseLabel, without_ids
 from identity_pipeline.core.ride.phases import PHASES
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.storage.files import atomic, locks, small_files
@@ -31,10 +34,12 @@ SECONDS_MAX: Final = 1e6
 """Of a time: eleven days. More is a slip of the pen, such as milliseconds."""
 TITLE_MAX: Final = 60
 """Letters of a title: a timeline has no room for more."""
+ENCODINGS: Final = ("utf-8", "utf-16", "latin-1")
+"""How bytes are read as text and written as they were; the last one does so with any."""
 WAIT_S: Final = 10.0
 MEND: Final = (
     "Correct it in any editor: it is a table with commas, and the first line is "
-    f"{','.join(COLUMNS)}. Until then nothing is made of labels."
+    f"{','.join(COLUMNS)}. Until then no ride gets a next model; damaged ones are made anew."
 )
 
 
@@ -43,7 +48,7 @@ class PhaseLabelError(IdentityPipelineError, ValueError):
 
 
 class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
     camera: str
     video: Annotated[str, Field(min_length=1)]
@@ -68,7 +73,8 @@ class PhaseLabels:
         Raises:
             DamagedFileError: the file cannot be read; it says which line and why.
         """
-        return tuple(label for name, label in self._read()[1] if name == (camera or ""))
+        wanted = (camera or "").strip()
+        return tuple(label for name, label in self._read()[1] if name == wanted)
 
     def add(self, camera: str | None, label: PhaseLabel) -> None:
         """Adds a line; it is on the disk before this returns, and what was there stays as it was.
@@ -80,40 +86,46 @@ class PhaseLabels:
             PhaseLabelError: this cannot be said.
             LockBusyError: somebody else keeps the file.
         """
-        row = {**asdict(label), "camera": camera or "", "title": label.title or ""}
         try:
-            said = _checked(row)
+            said = _checked({**asdict(label), "camera": camera or "", "title": label.title or ""})
         except ValueError as error:
             raise PhaseLabelError(f"that cannot be said of a ride: {error}.") from None
         with self._locked("adding a label"):
             text, known = self._read()
             if known[-1:] == [said]:
                 return
-            text = text or _lines([COLUMNS])
-            header = [cell.strip() for cell in next(csv.reader(io.StringIO(text)))]
+            text = text if text.strip() else _lines([COLUMNS])
             begun = text if text.endswith("\n") else f"{text}\n"
-            added = _lines([[row[name] for name in header]])
-            atomic.write_bytes(self.layout.phase_labels, f"{begun}{added}".encode())
+            row = {**asdict(said[1]), "camera": said[0]}
+            added = f"{begun}{_lines([[row[name] for name in _header(_rows(text))]])}"
+            try:
+                _parsed(added)
+            except ValueError as error:
+                path = self.layout.phase_labels
+                raise PhaseLabelError(f"no line can be added to {path}: {error}.") from None
+            atomic.write_bytes(self.layout.phase_labels, added.encode())
 
     def without_videos(self, gone: Collection[str]) -> list[Path]:
         """Takes the ids of videos out of the file; what was said stays.
 
-        A damaged file that names one is removed: nothing can read it.
+        Of a damaged file all else stays byte for byte, for people to correct.
 
         Returns:
             The file, where it named one.
         """
         path = self.layout.phase_labels
-        if not path.exists():
+        if not gone or not path.exists():
             return []
         with self._locked("forgetting videos"):
             try:
                 _, known = self._read()
             except DamagedFileError:
                 data = path.read_bytes()
-                if not any(video.encode() in data for video in gone):
+                encoding = next(name for name in ENCODINGS if _is_in(data, name))
+                left = _without_ids(data.decode(encoding), gone).encode(encoding)
+                if left == data:
                     return []
-                atomic.remove(path)
+                atomic.write_bytes(path, left)
                 return [path]
             left = [(camera, without_ids(label, gone)) for camera, label in known]
             if left == known:
@@ -132,8 +144,6 @@ class PhaseLabels:
         path = self.layout.phase_labels
         try:
             text = (small_files.bytes_of(path) or b"").decode("utf-8-sig")
-            if len(text) > BYTES_MAX:
-                raise ValueError(f"it has more than {BYTES_MAX // 1000} kB")
             return text, _parsed(text)
         except UnicodeDecodeError as error:
             raise DamagedFileError(path, "it is no text in UTF-8", MEND) from error
@@ -145,14 +155,58 @@ class PhaseLabels:
 
 
 def _parsed(text: str) -> list[tuple[str, PhaseLabel]]:
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text), strict=True) if any(row)]
-    except csv.Error as error:
-        raise ValueError(f"it is no table with commas ({error})") from None
-    header = [cell.strip() for cell in rows[0]] if rows else COLUMNS
+    if len(text.encode()) > BYTES_MAX:
+        raise ValueError(f"it has more than {BYTES_MAX // 1000} kB")
+    rows = _rows(text)
+    header = _header(rows)
     if sorted(header) != sorted(COLUMNS):
         raise ValueError("its first line does not name its columns")
     return [_line(number, header, cells) for number, cells in enumerate(rows[1:], 1)]
+
+
+def _rows(text: str) -> list[list[str]]:
+    """All that are not empty."""
+    try:
+        return [row for row in csv.reader(io.StringIO(text), strict=True) if any(row)]
+    except csv.Error as error:
+        raise ValueError(f"it is no table with commas ({error})") from None
+
+
+def _header(rows: Sequence[Sequence[str]]) -> Sequence[str]:
+    return [cell.strip() for cell in rows[0]] if rows else COLUMNS
+
+
+def _is_in(data: bytes, encoding: str) -> bool:
+    try:
+        return data.decode(encoding).encode(encoding) == data
+    except UnicodeError:
+        return False
+
+
+def _without_ids(text: str, gone: Collection[str]) -> str:
+    """A text that cannot be read as a table without the ids of videos, wherever they stand."""
+    ids = "|".join(re.escape(video) for video in sorted(gone, key=len, reverse=True))
+    named = re.compile(rf"(?<![\w-])(?:{ids})(?![\w-])")
+    lines = text.splitlines(keepends=True)
+    first = next((line for line in lines if line.strip()), "").removeprefix("\ufeff")
+    header = [cell.strip() for cell in first.split(",")]
+    return "".join(
+        named.sub(_stand_in(line, header, named, gone), line) if named.search(line) else line
+        for line in lines
+    )
+
+
+def _stand_in(
+    line: str, header: Sequence[str], named: re.Pattern[str], gone: Collection[str]
+) -> str:
+    """What a line has in the place of an id: as `without_ids` says where it can be read."""
+    try:
+        _, label = _line(0, header, _rows(line)[0])
+        if label.video in gone:
+            return without_ids(label, gone).video
+    except ValueError:
+        pass  # people will correct it
+    return f"{GONE}-{hashlib.sha256(named.sub(GONE, line).encode()).hexdigest()[:8]}"
 
 
 def _line(number: int, header: Sequence[str], cells: Sequence[str]) -> tuple[str, PhaseLabel]:
