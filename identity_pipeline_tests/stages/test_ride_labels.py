@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -170,6 +171,40 @@ def test_a_line_that_is_wrong_is_said_and_nothing_is_made_or_lost(
         label_part(store, S, TUNNEL)
     assert path.read_text(encoding="utf-8-sig") == FILE + line
     assert len(Cameras(store.layout).editions(None, RIDE)) == 1
+
+
+def test_a_line_that_is_wrong_keeps_no_damaged_edition_from_being_mended(
+    store: TableStore,
+) -> None:
+    before = newest(store).digests
+    (newest(store).folder / "ride_track.parquet").write_bytes(b"damaged")
+    store.layout.phase_labels.write_text(FILE + "cam9,w1,1,2,tunel,\n", encoding="utf-8")
+    (told,) = make_rides(store, S)
+    assert "no phase; one is" in (told.damage or "")
+    newest(store).check()
+    assert newest(store).digests == before
+
+
+def test_a_ride_that_is_forgotten_while_an_edition_is_made_is_not_named_in_it(
+    store: TableStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cameras, late, locked = Cameras(store.layout), film(store, 20), Cameras.locked
+    record = cameras.record(None)
+    assert record is not None
+    cameras.write_record(CameraRecord(None, (*record.videos, late)))
+    label_part(store, S, replace(TUNNEL, video=late))  # it is none of the twenty
+
+    def forgotten_first(self: Cameras, camera: str | None, purpose: str) -> object:
+        if purpose == "putting a model in place":
+            monkeypatch.setattr(Cameras, "locked", locked)
+            forget_videos(cameras, {late})
+        return locked(self, camera, purpose)
+
+    monkeypatch.setattr(Cameras, "locked", forgotten_first)
+    assert make_ride(store, S, None).made is None
+    files = [path for path in store.layout.cameras.rglob("*") if path.is_file()]
+    assert not [path for path in files if late.encode() in path.read_bytes()]
+    assert [label.title for label in PhaseLabels(store.layout).of(None)] == ["tunnel"]
 
 
 def test_people_edit_the_file_and_the_desk_adds_to_what_they_wrote(store: TableStore) -> None:

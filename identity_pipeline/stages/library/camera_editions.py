@@ -11,7 +11,7 @@ and what is in it (`stages.library.camera_model`, `stages.library.ride_template`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -64,9 +64,18 @@ class Taught(Protocol):
         """What an edition of a version holds; None where its videos are gone."""
         ...
 
+    def is_still_said(self, name: EditionName, content: Content) -> bool:
+        """Whether people say yet what an edition would hold of their words; asked under the lock.
+
+        Where a ride that they name was forgotten meanwhile, they do not.
+        """
+        ...
+
 
 def make_editions(cameras: Cameras, record: CameraRecord, taught: Taught) -> list[EditionName]:
-    """Makes the editions of a camera that are damaged, and the next that each version can have.
+    """Makes the editions of a camera that are damaged, and then the next of each version.
+
+    So what stops a next one stops no mending.
 
     Args:
         cameras: the folders.
@@ -77,21 +86,24 @@ def make_editions(cameras: Cameras, record: CameraRecord, taught: Taught) -> lis
         Those that were made.
     """
     made = []
-    for which in range(len(record.versions)):
-        for name in _due(cameras, record, taught, which):
-            content = taught.content(which, name)
-            if content is not None and _put(cameras, record.camera, taught.of, name, content):
-                made.append(name)
+    for which, name in _due(cameras, record, taught):
+        content = taught.content(which, name)
+        if content is not None and _put(cameras, record.camera, taught, name, content):
+            made.append(name)
     return made
 
 
-def _due(cameras: Cameras, record: CameraRecord, taught: Taught, which: int) -> list[EditionName]:
-    """The editions of a version that are damaged, and the next that it can have."""
-    number = record.versions[which].number
-    own = [name for name in cameras.editions(record.camera, taught.of) if name.version == number]
-    due = [name for name in own if not is_whole(cameras, record.camera, name, taught)]
-    newest = taught.next_edition(which)
-    return due if newest is None else [*due, newest]
+def _due(
+    cameras: Cameras, record: CameraRecord, taught: Taught
+) -> Iterator[tuple[int, EditionName]]:
+    """Version and name of each damaged edition, and of the next ones when these are made."""
+    versions = {each.number: which for which, each in enumerate(record.versions)}
+    for name in cameras.editions(record.camera, taught.of):
+        if name.version in versions and not is_whole(cameras, record.camera, name, taught):
+            yield versions[name.version], name
+    for which in versions.values():
+        if (newest := taught.next_edition(which)) is not None:
+            yield which, newest
 
 
 def is_whole(cameras: Cameras, camera: str | None, name: EditionName, taught: Taught) -> bool:
@@ -102,14 +114,14 @@ def is_whole(cameras: Cameras, camera: str | None, name: EditionName, taught: Ta
 
 
 def _put(
-    cameras: Cameras, camera: str | None, of: str, name: EditionName, content: Content
+    cameras: Cameras, camera: str | None, taught: Taught, name: EditionName, content: Content
 ) -> bool:
-    """Puts an edition in place, unless one of its videos was forgotten meanwhile."""
-    named = set(content.tables[content.members]["video_id"])
+    """Puts an edition in place, unless a video that it names was forgotten meanwhile."""
+    members = set(content.tables[content.members]["video_id"])
     with cameras.locked(camera, "putting a model in place"):
         now = cameras.record(camera) or CameraRecord(camera)
-        if named <= set(now.videos):
-            cameras.write_model(camera, name, content.tables, content.about, of)
+        if members <= set(now.videos) and taught.is_still_said(name, content):
+            cameras.write_model(camera, name, content.tables, content.about, taught.of)
             return True
     return False
 

@@ -238,6 +238,12 @@ class _Ride:
         tables["ride_expected"] = _expected(self.store, template, phases)
         return Content(tables, "ride_members", about)
 
+    def is_still_said(self, name: EditionName, content: Content) -> bool:
+        """Whether the file says what it would hold, or the edition that it takes the place of."""
+        held = _labels_in(self.cameras, self.record.camera, name) or ()
+        new = {one.label for one in labels_in(content.tables["ride_labels"])} - set(held)
+        return not new or new <= set(PhaseLabels(self.cameras.layout).of(self.record.camera))
+
     def _placed(self, name: EditionName, template: Template) -> list[PlacedLabel]:
         """What people say of the ride, on the template of an edition that is to be made.
 
