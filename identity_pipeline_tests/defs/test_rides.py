@@ -114,7 +114,9 @@ def test_twenty_videos_teach_the_phases_of_the_next_and_tell_a_foreign_one(site:
     site.phases(first[0])
     assert site.store.read("ride_phases", first[0]).equals(before), "what is done stays as it is"
 
-    track = site.cameras.layout.ride_models("unnamed") / "1.20" / "ride_track.parquet"
-    track.write_bytes(b"damaged")
+    whole = site.cameras.edition(None, "1.20", RIDE)
+    (whole.folder / "ride_track.parquet").write_bytes(b"damaged")
     assert site.template()["made_now"] == "1.20"
-    site.cameras.edition(None, "1.20", RIDE).check()
+    mended = site.cameras.edition(None, "1.20", RIDE)
+    mended.check()
+    assert mended.digests == whole.digests

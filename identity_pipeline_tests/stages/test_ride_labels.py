@@ -15,10 +15,12 @@ from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.library.camera_account import account_of
 from identity_pipeline.stages.library.phase_labelling import label_part
 from identity_pipeline.stages.library.ride_template import make_ride, make_rides
+from identity_pipeline.stages.video.pinning import newest_pin
 from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import Edition, labels_in
 from identity_pipeline.storage.cameras.forgetting import forget_videos
 from identity_pipeline.storage.cameras.phase_labels import PhaseLabelError, PhaseLabels
+from identity_pipeline.storage.cameras.pins import NOT_KNOWN
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
@@ -183,6 +185,40 @@ def test_a_line_that_is_wrong_keeps_no_damaged_edition_from_being_mended(
     assert "no phase; one is" in (told.damage or "")
     newest(store).check()
     assert newest(store).digests == before
+
+
+def test_what_is_of_the_day_in_an_edition_that_is_mended(store: TableStore) -> None:
+    label_part(store, S, TUNNEL)
+    make_ride(store, S, None)
+
+    def other_after(name: str, table: str) -> set[str]:
+        """The files that are other ones after an edition is mended of which a table was damaged."""
+        before = Cameras(store.layout).edition(None, name, RIDE)
+        (before.folder / f"{table}.parquet").write_bytes(b"damaged")
+        assert str(make_ride(store, S, None).made) == name
+        after = Cameras(store.layout).edition(None, name, RIDE)
+        after.check()
+        return {file for file in before.digests if before.digests[file] != after.digests[file]}
+
+    nobody = store.read("riders", "ride-03").with_columns(person_id=pl.lit(None, pl.Int64))
+    store.write("riders", "ride-03", nobody, "g")
+    assert other_after("1.20.1", "ride_track") == {"ride_expected.parquet"}
+    changed = other_after("1.20", "ride_labels")
+    assert {"ride_labels.parquet", "ride_stretches.parquet"} <= changed
+    assert not changed & {"ride_track.parquet", "ride_usual.parquet", "ride_members.parquet"}
+
+
+def test_who_cannot_be_mended_says_the_way_out(store: TableStore) -> None:
+    cameras, edition = Cameras(store.layout), newest(store)
+    forget_videos(cameras, {"ride-19"})
+    (edition.folder / "ride_track.parquet").write_bytes(b"damaged")
+    way_out = "restore it from a backup, or move it away"
+    assert way_out in (make_ride(store, S, None).damage or "")
+    with pytest.raises(DamagedFileError, match=way_out):
+        newest_pin(cameras, None)
+    shutil.rmtree(edition.folder)
+    assert "19 of the 20" in make_ride(store, S, None).sentence
+    assert newest_pin(cameras, None) == NOT_KNOWN
 
 
 def test_a_ride_that_is_forgotten_while_an_edition_is_made_is_not_named_in_it(
