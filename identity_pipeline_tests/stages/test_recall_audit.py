@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import stat
+import time
 from pathlib import Path
 from threading import Thread
 
@@ -33,7 +34,7 @@ from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.audits import Audits, Said
-from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
 
 RIDE = "ride-1"
@@ -180,6 +181,32 @@ def test_nobody_answers_over_another(stores: LibraryStores) -> None:
         None,
         UNUSABLE,
     ]
+
+
+def test_an_answer_that_waits_for_a_forgetting_does_not_bring_a_face_back(
+    stores: LibraryStores,
+) -> None:
+    who, said = auditor(stores), list[Exception]()
+    answer_next(who)
+    rider, moment = audit_of(stores, who.settings, RIDE).open.select(MOMENT).row(0)
+
+    def waits() -> None:
+        try:
+            who.answer(RIDE, rider, moment, MISSED)
+        except MissingTableError as error:
+            said.append(error)
+
+    late = Thread(target=waits)
+    with Audits(stores.layout).locked("forgetting"):
+        late.start()
+        time.sleep(0.3)  # so that it waits; if it did not yet, it finds nothing either
+        for path in stores.layout.tables.glob(f"*/{RIDE}*"):
+            path.unlink()
+        stores.layout.audit(RIDE).unlink()
+    late.join()
+    assert said and not stores.layout.audit(RIDE).exists()
+    who.take_back(RIDE)
+    assert not stores.layout.audit(RIDE).exists()
 
 
 def _answers_until_killed(root: str) -> None:
