@@ -294,6 +294,25 @@ def test_who_may_not_be_shown_is_painted_over_wherever_they_are(stores: LibraryS
     assert painted(75, "000075", **silent) == []
 
 
+@pytest.mark.parametrize("table", ["riders", "face_tracks"])
+def test_a_picture_of_before_is_not_shown_where_others_are_painted_over_now(
+    stores: LibraryStores, table: str
+) -> None:
+    """The left rider refused; then who is the left one changes places with the other."""
+    store, frames = stores.tables, AuditFrames(stores.tables, settings_of(stores))
+    frames._may_not_be_shown = lambda video_id: ([0], False)  # the seat stays the same one
+
+    def hidden() -> float:
+        ((_, path),) = frames._hidden(RIDE, known_faces(store, RIDE))
+        return path.regions[0][1]
+
+    before, drawn = hidden(), frames.version(RIDE)
+    column, both = {"riders": ("person_id", 1), "face_tracks": ("track_id", 3)}[table]
+    swapped = store.read(table, RIDE).with_columns((both - pl.col(column)).alias(column))
+    store.write(table, RIDE, swapped, "swapped")
+    assert (before, hidden()) == (100.0, 400.0) and frames.version(RIDE) != drawn
+
+
 def test_no_pair_is_shown_beside_where_the_other_rider_may_not_be() -> None:
     one, two = (Shown("v", f, f"{f}.jpg", "0:01", "", {}, None, None) for f in ("alone", "both"))
     sets = (SetShown("anchor", (one,), False), SetShown("pair", (two,), False))
