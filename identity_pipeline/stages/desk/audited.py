@@ -38,7 +38,7 @@ from identity_pipeline.storage.video.drawn_pictures import version_of
 from identity_pipeline.storage.video.redactions import Redactions, digest_of
 
 DRAWN_OF: Final = ("frames", "face_crops", "face_detections", "face_tracks", "riders")
-"""Which frames, what vouches for them, the faces in them, and who each is: all decide on painting."""
+"""Which frames, what vouches for them, the faces in them, and who each is, who may be hidden."""
 DRAWING: Final = 2
 """Raised whenever the same frame is to give another picture."""
 Name = str
