@@ -123,11 +123,11 @@ def seat_words(tracks: pl.DataFrame) -> Iterator[str]:
         .otherwise(pl.lit("wrong"))
     )
     told = tracks.with_columns(where=where)
-    asked = told.filter(~pl.col("standing").is_in([BRIEF, ONLY_BOARDING]))
-    riders = asked.filter(is_rider)
+    riders = told.filter(is_rider & (pl.col("standing") != BRIEF))
     yield f"riders' tracks that stay: {counted(Counter(riders['where']))}, of {riders.height}"
-    brief = told.filter(is_rider & pl.col("standing").is_in([BRIEF, ONLY_BOARDING]))
-    yield f"riders' tracks too brief to be seated: {brief.height}"
+    standing = Counter(told.filter(is_rider)["standing"])
+    yield f"of them taken for somebody who is there at boarding alone: {standing[ONLY_BOARDING]}"
+    yield f"riders' tracks too brief to be seated: {standing[BRIEF]}"
     others = told.filter(~is_rider)
     for role in sorted(others["drawn_role"].unique()):
         own = others.filter(pl.col("drawn_role") == role)

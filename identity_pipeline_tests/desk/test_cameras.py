@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -144,6 +145,15 @@ def test_a_ride_says_what_its_rider_lacks_and_whether_anybody_reaches_it(data: P
     assert lacking["smile"].startswith("never reached here by anyone (0 of 40 riders")
     assert "yaw −5° to 5°" not in lacking and "pitch level" not in lacking
     assert list(lacking.values()) == sorted(lacking.values(), key=lambda w: w.startswith("never"))
+
+
+def test_a_command_names_any_camera_as_a_shell_reads_it(tmp_path: Path) -> None:
+    layout, name, ride = Layout(tmp_path), "left cam's", RideShown("v0003", (), (), 0)
+    Cameras(layout).write_record(CameraRecord(name, ("v0003",)))
+    Cameras(layout).write_model(name, EditionName(1, 20, 20), {}, {})
+    told = ride_camera(layout, load_settings(paths={"data": str(tmp_path)}), ride)
+    words = ["identity-pipeline", "camera", "renew", name, "--videos", "v0003"]
+    assert told.renew is not None and shlex.split(told.renew) == words
 
 
 def test_older_videos_are_outdated_only_once_somebody_said_so(desk: Opened) -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import stat
+import time
 from pathlib import Path
 from threading import Thread
 
@@ -33,7 +34,7 @@ from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.audits import Audits, Said
-from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
 
 RIDE = "ride-1"
@@ -182,6 +183,32 @@ def test_nobody_answers_over_another(stores: LibraryStores) -> None:
     ]
 
 
+def test_an_answer_that_waits_for_a_forgetting_does_not_bring_a_face_back(
+    stores: LibraryStores,
+) -> None:
+    who, said = auditor(stores), list[Exception]()
+    answer_next(who)
+    rider, moment = audit_of(stores, who.settings, RIDE).open.select(MOMENT).row(0)
+
+    def waits() -> None:
+        try:
+            who.answer(RIDE, rider, moment, MISSED)
+        except MissingTableError as error:
+            said.append(error)
+
+    late = Thread(target=waits)
+    with Audits(stores.layout).locked("forgetting"):
+        late.start()
+        time.sleep(0.3)  # so that it waits; if it did not yet, it finds nothing either
+        for path in stores.layout.tables.glob(f"*/{RIDE}*"):
+            path.unlink()
+        stores.layout.audit(RIDE).unlink()
+    late.join()
+    assert said and not stores.layout.audit(RIDE).exists()
+    who.take_back(RIDE)
+    assert not stores.layout.audit(RIDE).exists()
+
+
 def _answers_until_killed(root: str) -> None:
     stores = LibraryStores.of(TableStore(Layout(Path(root))))
     written = atomic.write_bytes
@@ -265,6 +292,25 @@ def test_who_may_not_be_shown_is_painted_over_wherever_they_are(stores: LibraryS
     assert painted(75, "000075-3", **everybody) == [100.0, 400.0, 700.0]
     silent = {"required": True, "unknown": "allow", "minors": "allow"}
     assert painted(75, "000075", **silent) == []
+
+
+@pytest.mark.parametrize("table", ["riders", "face_tracks"])
+def test_a_picture_of_before_is_not_shown_where_others_are_painted_over_now(
+    stores: LibraryStores, table: str
+) -> None:
+    """The left rider refused; then who is the left one changes places with the other."""
+    store, frames = stores.tables, AuditFrames(stores.tables, settings_of(stores))
+    frames._may_not_be_shown = lambda video_id: ([0], False)  # the seat stays the same one
+
+    def hidden() -> float:
+        ((_, path),) = frames._hidden(RIDE, known_faces(store, RIDE))
+        return path.regions[0][1]
+
+    before, drawn = hidden(), frames.version(RIDE)
+    column, both = {"riders": ("person_id", 1), "face_tracks": ("track_id", 3)}[table]
+    swapped = store.read(table, RIDE).with_columns((both - pl.col(column)).alias(column))
+    store.write(table, RIDE, swapped, "swapped")
+    assert (before, hidden()) == (100.0, 400.0) and frames.version(RIDE) != drawn
 
 
 def test_no_pair_is_shown_beside_where_the_other_rider_may_not_be() -> None:

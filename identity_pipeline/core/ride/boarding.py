@@ -28,7 +28,8 @@ def at_boarding_alone(
     Somebody who is there all the ride, and as easily seen beside boarding as in it, is seen in k
     seconds of boarding alone with a probability that counting gives: the k seconds would be drawn
     among all in which faces can be seen (a hypergeometric one). Seconds, not frames, for frames of
-    one second are one sight; in the dark, in glare and in high motion nobody need be seen.
+    one second are one sight; in the dark, in glare and in high motion nobody need be seen. Who is
+    seen in a frame whose phase is not known is seen beside boarding: it may be any phase.
 
     Args:
         tracks: `track_id, frame_idx` of each face.
@@ -39,14 +40,15 @@ def at_boarding_alone(
         None of them where the phases of too few frames are known.
     """
     second = (pl.col("timestamp_ms") / 1000).floor().cast(pl.Int64)
-    known = phases.with_columns(second=second).filter(pl.col("phase").is_not_null())
+    timed = phases.with_columns(second=second)
+    known = timed.filter(pl.col("phase").is_not_null())
     if known.height < KNOWN_SHARE * max(phases.height, 1):
         return frozenset()
-    boarding = pl.col("phase") == BOARDING
+    boarding = (pl.col("phase") == BOARDING).fill_null(False)
     inside = known.filter(boarding)["second"].n_unique()
     everywhere = known.filter(~pl.col("phase").is_in(HARD_TO_SEE))["second"].n_unique()
     seen = tracks.select("track_id", "frame_idx").join(
-        known.select("frame_idx", "second", "phase"), on="frame_idx"
+        timed.select("frame_idx", "second", "phase"), on="frame_idx"
     )
     counted = seen.group_by("track_id").agg(
         at_boarding=pl.col("second").filter(boarding).n_unique(), beside=(~boarding).sum()

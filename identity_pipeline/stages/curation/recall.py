@@ -229,15 +229,21 @@ class Auditor:
                 nothing is noted.
             MissingTableError, DamagedFileError, LockBusyError: see `audit_of` and `Audits.add`.
         """
-        store = self.stores.tables
+
+        def line(known: Sequence[Said]) -> Said:
+            """Asked only now: a forgetting may have held the lock, and the face be gone with it."""
+            return _not_over_another(known, self._said(video_id, person_id, moment, answer))
+
+        Audits(self.stores.layout).add(video_id, line)
+
+    def _said(self, video_id: str, person_id: int, moment: int, answer: str) -> Said:
         asked = audit_of(self.stores, self.settings, video_id).asked
         row = asked.filter(pl.col("person_id") == person_id, pl.col("moment") == moment)
         if answer not in ANSWERS or not row.height:
             raise AuditError("That is not asked any more; reload the page.")
-        frame_idx, box = face_of_rider(store, video_id, person_id)
+        frame_idx, box = face_of_rider(self.stores.tables, video_id, person_id)
         place = frame_idx, box, moment, self.settings.recall.moment_s, row["stratum"][0]
-        said = Said(self.at, self.actor, *place, answer)
-        Audits(store.layout).add(video_id, lambda known: _not_over_another(known, said))
+        return Said(self.at, self.actor, *place, answer)
 
     def take_back(self, video_id: str) -> None:
         """Takes back the last answer of this actor that is in force; nothing where there is none.

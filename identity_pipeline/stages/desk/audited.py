@@ -37,6 +37,8 @@ from identity_pipeline.stages.video.footage import (
 from identity_pipeline.storage.video.drawn_pictures import version_of
 from identity_pipeline.storage.video.redactions import Redactions, digest_of
 
+DRAWN_OF: Final = ("frames", "face_crops", "face_detections", "face_tracks", "riders")
+"""Which frames, what vouches for them, the faces in them, and who each is, who may be hidden."""
 DRAWING: Final = 2
 """Raised whenever the same frame is to give another picture."""
 Name = str
@@ -86,7 +88,7 @@ class AuditFrames(Drawn):
 
     def version(self, video_id: str) -> str:
         """Of what the frames are found by, of the boxes in them, and of who is painted over."""
-        noted = self.store.versions(("frames", "face_crops", "face_detections"), video_id)
+        noted = self.store.versions(DRAWN_OF, video_id)
         redacted = digest_of(Redactions(self.store.layout).of(video_id))
         refused, strangers = self._may_not_be_shown(video_id)
         hidden = (*map(str, refused), *(["strangers"] if strangers else []))

@@ -6,6 +6,7 @@ What belongs here: what the page of a ride says of its camera. What does not: th
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -82,7 +83,8 @@ def _without(
         known = known_words(0, len(record.standing_still(-1)), settings)
         return RideCamera(f"{called} is {known}: {OLD_FRAME}", folder)
     now = newest_pin(cameras, record.camera, version_of(record, video_id)).camera
-    command = f"identity-pipeline camera renew {word_of(record.camera)} --videos {video_id}"
+    word = shlex.quote(word_of(record.camera))
+    command = f"identity-pipeline camera renew {word} --videos {video_id}"
     sentence = f"{called} was not known when this ride was made: {OLD_FRAME}"
     return RideCamera(sentence, folder, renew=command if now else None)
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cache
+from itertools import product
+from math import prod
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identity_pipeline.core.camera.mixture import Mixture
 from identity_pipeline.core.camera.places import places_of
-from identity_pipeline.core.camera.seating import seat_tracks
+from identity_pipeline.core.camera.seating import NOWHERE, _normalised, _totals, seat_tracks
 from identity_pipeline.core.camera.seats import (
     BOARDING_PLACE,
     PASSING,
@@ -187,6 +189,40 @@ def test_tracks_that_break_off_again_and_again_are_all_seated() -> None:
     found = seat_tracks(pl.DataFrame(pieces, schema=four.schema), table, ASPECT, S)
     assert found["seat"].to_list() == 8 * seat_tracks(four, table, ASPECT, S)["seat"].to_list()
     assert found["seat"].n_unique() == 4
+
+
+@settings(max_examples=60)
+@given(data=st.data(), tracks=st.integers(1, 5), places=st.integers(1, 3))
+def test_a_track_is_weighed_over_all_ways_to_seat_the_others(
+    data: st.DataObject, tracks: int, places: int
+) -> None:
+    """Against every way to seat them, written out."""
+    share = st.floats(0.01, 1.0)
+    likely = [
+        {p: data.draw(share) for p in range(NOWHERE, data.draw(st.integers(0, places)))}
+        for _ in range(tracks)
+    ]
+    before = [sorted(data.draw(st.sets(st.integers(0, k - 1)))) if k else [] for k in range(tracks)]
+    true = [dict.fromkeys(own, 0.0) for own in likely]
+    for way in product(*likely):
+        if all(way[k] == NOWHERE or way[k] != way[o] for k in range(tracks) for o in before[k]):
+            weight = prod(own[place] for own, place in zip(likely, way, strict=True))
+            for totals, place in zip(true, way, strict=True):
+                totals[place] += weight
+    found = _totals(likely, before)
+    assert found is not None
+    for own, totals in zip(found, true, strict=True):
+        assert _normalised(own) == pytest.approx(_normalised(totals))
+
+
+def test_many_who_may_sit_anywhere_are_weighed_and_still_more_are_in_no_seat() -> None:
+    def found(tracks: int, together: int, places: int) -> list[dict[int, float]] | None:
+        before = [list(range(max(0, k - together + 1), k)) for k in range(tracks)]
+        return _totals([dict.fromkeys(range(NOWHERE, places), 0.01)] * tracks, before)
+
+    assert found(16, 6, 6) is not None and found(30, 8, 8) is None
+    long = found(400, 2, 2)  # .01 to the 400th is less than any float
+    assert long is not None and all(sum(own.values()) > 0 for own in long)
 
 
 def test_parts_that_were_seen_together_are_two_seats_though_a_third_is_like_both() -> None:

@@ -41,5 +41,10 @@ def test_where_phases_are_not_known_nobody_is_told_from_them() -> None:
     assert not told(unknown.clear(), track(1, *range(9)))
 
 
+def test_who_is_seen_where_the_phase_is_not_known_is_not_there_at_boarding_alone() -> None:
+    begun = phases_of(("boarding", 10), ("ride", 32), (None, 9))
+    assert told(begun, track(1, *range(9)), track(2, *range(9), 45)) == {1}
+
+
 def test_in_the_dark_nobody_need_be_seen() -> None:
     assert not told(phases_of(("boarding", 10), ("dark", 60)), track(1, *range(9)))
