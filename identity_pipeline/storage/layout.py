@@ -16,7 +16,7 @@
     data/cameras/{camera}/order.json   the videos of a camera as they came, and its versions
     data/cameras/{camera}/pins.json    which model each video keeps
     data/cameras/{camera}/watch.json   what of each is watched; may be deleted at any time
-    data/cameras/{camera}/tried.json   hashes of what came to nothing; may be deleted at any time
+    data/cameras/{camera}/tried.json   hashes of what came to nothing, and why; may be deleted
     data/cameras/{camera}/versions/{version}.{made_of}/    a model of the camera
     data/cameras/{camera}/rides/{version}.{made_of}/       a model of its ride
     data/cameras/phases.csv            what people say of parts of rides; people may edit it
@@ -208,7 +208,7 @@ class Layout:
         return self.camera(folder) / "watch.json"
 
     def camera_tried(self, folder: str) -> Path:
-        """Hashes of what was tried of one camera, and came to nothing; may be deleted."""
+        """Hashes of what was tried of one camera and came to nothing, and why; may be deleted."""
         return self.camera(folder) / "tried.json"
 
     def camera_models(self, folder: str) -> Path:

@@ -120,13 +120,7 @@ class PhaseLabels:
             try:
                 _, known = self._read()
             except DamagedFileError:
-                data = path.read_bytes()
-                encoding = next(name for name in ENCODINGS if _is_in(data, name))
-                left = _without_ids(data.decode(encoding), gone).encode(encoding)
-                if left == data:
-                    return []
-                atomic.write_bytes(path, left)
-                return [path]
+                return [path] if self._unread_without(gone) else []
             left = [(camera, without_ids(label, gone)) for camera, label in known]
             if left == known:
                 return []
@@ -134,6 +128,16 @@ class PhaseLabels:
             table = [[row[name] for name in COLUMNS] for row in rows]
             atomic.write_bytes(path, _lines([COLUMNS, *table]).encode())
             return [path]
+
+    def _unread_without(self, gone: Collection[str]) -> bool:
+        """Takes ids out of a file that cannot be read as a table; whether it named one."""
+        data = self.layout.phase_labels.read_bytes()
+        encoding = next(name for name in ENCODINGS if _is_in(data, name))
+        left = _without_ids(data.decode(encoding), gone).encode(encoding)
+        if left == data:
+            return False
+        atomic.write_bytes(self.layout.phase_labels, left)
+        return True
 
     def _locked(self, purpose: str) -> AbstractContextManager[None]:
         path = self.layout.cameras / ".phases.lock"
