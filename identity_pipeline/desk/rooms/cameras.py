@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -22,6 +23,7 @@ from identity_pipeline.stages.library.camera_account import (
     accounts,
 )
 from identity_pipeline.stages.library.camera_renewal import renewals
+from identity_pipeline.storage.files.small_files import DamagedFileError
 
 ROOM: Final = "cameras"
 
@@ -48,8 +50,11 @@ def _camera(request: Request) -> Response:
         return page(request, "camera_absent.html.j2", status=status, room=ROOM, why=str(error))
     store, ride = desk_of(request).stores.tables, desk_of(request).settings.ride
     shown = camera_page(account, store, ride)
-    told = {"shown": shown, "due": len(renewals(store, account.name))}
-    return page(request, "camera.html.j2", room=ROOM, camera=account, **told)
+    try:
+        due = len(renewals(store, account.name))
+    except DamagedFileError as error:  # what is damaged is kept by no video; the rest is shown
+        due, account = 0, replace(account, damage=account.damage or str(error))
+    return page(request, "camera.html.j2", room=ROOM, camera=account, shown=shown, due=due)
 
 
 def _asking(request: Request) -> Response:
