@@ -34,6 +34,8 @@ def test_what_is_the_same_in_everybodys_picture_is_no_piece() -> None:
     assert pieces(bytes(40_000), 3) == []
     half = np.random.default_rng(5).bytes(20_000)
     assert all(piece in half for piece in pieces(bytes(20_000) + half, 3))
+    slope = np.linspace(17, 60, 112)[:, None] + np.array([0, 5, 11])  # a dark pixel, and the next
+    assert pieces(np.tile(slope.round().astype(np.uint8), (112, 1, 1)).tobytes(), 3) == []
 
 
 def test_a_fragment_of_a_vector_is_enough() -> None:

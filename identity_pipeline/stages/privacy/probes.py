@@ -295,8 +295,9 @@ def _pictures(layout: Layout, sought: Sought) -> Iterator[Blob]:
         try:
             for row in archive.rows(set(faces), ["aligned", "region_jpeg"]):
                 for kind, column, count in ((PIXELS, "aligned", 3), (CROP, "region_jpeg", 4)):
-                    if isinstance(data := row[column], bytes) and data:
-                        yield picture_blob(kind, data, count)
+                    if isinstance(data := row[column], bytes):
+                        found = picture_blob(kind, data, count)
+                        yield from [found] if found.pieces else []
         except (pl.exceptions.PolarsError, OSError, DamagedFileError):
             continue
     for path in sought.files:
