@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
-from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
+from identity_pipeline.cli.options import (
+    Moment,
+    data_option,
+    find_video,
+    merged_settings,
+    open_store,
+    overrides,
+)
 
 if TYPE_CHECKING:
     from identity_pipeline.stages.desk.cameras import CameraPage
@@ -127,29 +134,34 @@ def renew_cameras(
 
 @camera.command("label")
 @click.argument("video")
-@click.argument("start", type=float)
-@click.argument("end", type=float)
+@click.argument("start", type=Moment())
+@click.argument("end", type=Moment())
 @click.argument("phase")
 @click.option("--title", help="What it is called.")
 @data_option
 def label_phase(
     video: str, start: float, end: float, phase: str, title: str | None, data: str | None
 ) -> None:
-    """Say what a part of the ride is: PHASE, from START to END seconds of VIDEO.
+    """Say what a part of the ride is: PHASE, from START to END of VIDEO.
 
-    PHASE is boarding, ride, dark, flash, glare, high_motion, brake or stop. All videos of the
-    camera pass the same parts, so it is said once, of any of them. It becomes a line of
-    data/cameras/phases.csv, which may be edited; of two that overlap the later one counts.
+    VIDEO is an id, its beginning, or a file. START and END are seconds since its first frame, or
+    minutes and seconds as pages show them. PHASE is boarding, ride, dark, flash, glare,
+    high_motion, brake or stop.
+
+    All videos of the camera pass the same parts, so it is said once, of any of them. It becomes a
+    line of data/cameras/phases.csv, which may be edited; of two that overlap the later one counts.
 
     \b
-      identity-pipeline camera label ride_004-1a2b3c4d 41 58.5 dark --title tunnel
+      identity-pipeline camera label ride_004 41 58.5 dark --title tunnel
+      identity-pipeline camera label ride_004 0:41 0:58 dark
     """
     from identity_pipeline.core.ride.labels import PhaseLabel
     from identity_pipeline.stages.library.phase_labelling import label_part
 
     settings = merged_settings(overrides(data))
-    said = PhaseLabel(video, start, end, phase, title)
-    say(label_part(open_store(settings), settings, said))
+    store = open_store(settings)
+    said = PhaseLabel(find_video(store, video).video_id, start, end, phase, title)
+    say(label_part(store, settings, said))
 
 
 def _tell_renewed(moved: Sequence[Renewal], dry_run: bool) -> None:

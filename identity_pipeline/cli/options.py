@@ -160,6 +160,22 @@ def find_source(store: TableStore, name: str) -> str:
     return fit[0] if fit else find_video(store, name).video_id
 
 
+class Moment(click.ParamType[float]):
+    """Seconds, or minutes and seconds as pages show them: `58.5`, `0:58`."""
+
+    name = "moment"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds."""
+        minutes, _, seconds = str(value).rpartition(":")
+        try:
+            return 60 * int(minutes or 0) + float(seconds)
+        except ValueError:
+            self.fail(f"{value!r} is no moment of a video: say 58.5 or 0:58", param, ctx)
+
+
 def find_video(store: TableStore, name: str) -> Registration:
     """The video a person means.
 

@@ -82,7 +82,7 @@ REASONS: Final = {
     "cut_off": "The face leaves the frame.",
     "blurred": "The face is blurred.",
     "occluded": "Too much of the face is covered.",
-    "no_prototype": "Too few sharp faces to know this rider: no set rather than a bad set.",
+    "no_prototype": "Too few large, sharp faces to know this rider: no set rather than a bad set.",
     "too_short": "Its track is seen in too few frames.",
     "too_small": "Its track is much smaller than the riders: farther from the camera.",
     "bystander": "All seats belong to people who are seen better.",
@@ -104,7 +104,7 @@ STOP_REASONS: Final = {
 NO_SET_REASONS: Final = {
     "no_consent": "This rider does not consent to sets of pictures, so there is none. What this "
     "page says of consent tells why.",
-    "no_prototype": "There are too few sharp, well lit and uncovered faces of this rider to know "
+    "no_prototype": "There are too few large, sharp, lit and uncovered faces of this rider to know "
     "for sure who it is. No set is better than a bad set.",
     "no_candidates": "No face of this rider passed the quality gate and the identity test.",
     "left_out": "Every image that was chosen is left out: it could not be proved to show the frame "

@@ -27,11 +27,12 @@ from identity_pipeline.stages.desk.pictures import (
 )
 from identity_pipeline.stages.desk.ride_camera import ride_camera
 from identity_pipeline.stages.library.camera_account import named, word_of
-from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras, folder_of
+from identity_pipeline.storage.cameras.cameras import CAMERA, RIDE, CameraRecord, Cameras, folder_of
 from identity_pipeline.storage.cameras.editions import EditionName, table_of_labels
 from identity_pipeline.storage.cameras.phase_labels import PhaseLabels
 from identity_pipeline.storage.cameras.pins import Pin, Pins
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import TABLES
 from identity_pipeline_tests.desk.opened import Opened, desk_on, opened
 from identity_pipeline_tests.made_up_cameras import make_known
@@ -126,20 +127,29 @@ def test_a_damaged_model_or_record_is_a_sentence_and_the_rest_is_shown(data: Pat
 
 def test_a_ride_says_what_its_rider_lacks_and_whether_anybody_reaches_it(data: Path) -> None:
     layout, settings = Layout(data), load_settings(paths={"data": str(data)})
+    tables = TableStore(layout)
     bins = {"yaw": "[-5,5)", "pitch": "neutral", "expression": "neutral"}
     one = Shown("v0003", "f", None, "0:01", "", bins, None, None)
     rider = RiderShown(0, "rider 0", None, (SetShown("coverage", (one,), False),))
-    early = ride_camera(layout, settings, RideShown("v0003", (rider,), (), 0))
+    early = ride_camera(tables, settings, RideShown("v0003", (rider,), (), 0))
     assert "not known when this ride was made" in early.sentence and not early.lacking
-    assert early.renew is None  # of its version, before the camera was moved, there is no model
-    late = ride_camera(layout, settings, RideShown("v0019", (rider,), (), 0))
-    assert late.renew == "identity-pipeline camera renew cam1 --videos v0019"
-    Pins(layout).pin("cam1", "v0003", Pin(camera="2.20-0"))
-    pinned = ride_camera(layout, settings, RideShown("v0003", (rider,), (), 0))
+    assert not early.commands  # of its version, before the camera was moved, there is no model
+    late = ride_camera(tables, settings, RideShown("v0019", (rider,), (), 0))
+    assert late.commands == [
+        "identity-pipeline camera renew cam1 --videos v0019",
+        "identity-pipeline run v0019",
+    ]
+    model = Pins(layout).pin("cam1", "v0003", Pin(camera="2.20-0")).edition(CAMERA)
+    waiting = ride_camera(tables, settings, RideShown("v0003", (rider,), (), 0))
+    assert waiting.sentence.endswith(", by which it is yet to be made.") and not waiting.lacking
+    assert waiting.commands == ["identity-pipeline run v0003"] and model
+    of = {"camera_pose_zero": model.digest("camera_pose_zero")}
+    tables.note_made_of("face_buckets", "v0003", {"camera": {"of": of}})
+    pinned = ride_camera(tables, settings, RideShown("v0003", (rider,), (), 0))
     assert pinned.sentence == (
         "Camera cam1, version 2 (of 20 videos): angles are from straight ahead of the rider."
     )
-    assert pinned.renew is None
+    assert not pinned.commands
     lacking = dict(pinned.lacking[0])
     assert lacking["yaw −15° to −5°"].startswith("reached by 10% of riders here")
     assert lacking["smile"].startswith("never reached here by anyone (0 of 40 riders")
@@ -151,9 +161,9 @@ def test_a_command_names_any_camera_as_a_shell_reads_it(tmp_path: Path) -> None:
     layout, name, ride = Layout(tmp_path), "left cam's", RideShown("v0003", (), (), 0)
     Cameras(layout).write_record(CameraRecord(name, ("v0003",)))
     Cameras(layout).write_model(name, EditionName(1, 20, 20), {}, {})
-    told = ride_camera(layout, load_settings(paths={"data": str(tmp_path)}), ride)
+    told = ride_camera(TableStore(layout), load_settings(paths={"data": str(tmp_path)}), ride)
     words = ["identity-pipeline", "camera", "renew", name, "--videos", "v0003"]
-    assert told.renew is not None and shlex.split(told.renew) == words
+    assert shlex.split(told.commands[0]) == words
 
 
 def test_older_videos_are_outdated_only_once_somebody_said_so(desk: Opened) -> None:

@@ -94,7 +94,7 @@ def _ride(request: Request) -> Response:
         "ride.html.j2",
         room="pictures",
         ride=ride,
-        camera=ride_camera(desk.stores.layout, desk.settings, ride),
+        camera=ride_camera(desk.stores.tables, desk.settings, ride),
         phases=ride_phases(desk.stores.tables, desk.settings, video_id),
         recall=recall_sentence(desk.stores, desk.settings, video_id),
         undo=shown.last_events_on(library, ride.rejected),

@@ -23,10 +23,11 @@ from identity_pipeline.stages.video.pinning import newest_pin, version_of
 from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras, folder_of
 from identity_pipeline.storage.cameras.pins import CAMERA, Pinned, Pins
 from identity_pipeline.storage.files.small_files import DamagedFileError
-from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.tables import TableStore
 
 COUNTED: Final = ("anchor", "coverage")
 """Sets that are to show what a rider looks like from all sides."""
+ZERO: Final = "camera_pose_zero"
 OLD_FRAME: Final = "angles of this ride are those before the lens."
 
 
@@ -38,36 +39,39 @@ class RideCamera:
         sentence: which camera, and which model of it the ride keeps; empty: nothing is known.
         folder: address of its page; None: there is none.
         lacking: by seat of the ride: axis and bin that no picture shows, and who reaches it.
-        renew: command that lets the ride keep the model of its camera; None where it keeps one, or
-            there is none for it.
+        commands: by which the ride is made anew by the model of its camera; none where it is, or
+            where there is no model for it.
     """
 
     sentence: str = ""
     folder: str | None = None
     lacking: Mapping[int, Sequence[tuple[str, str]]] = field(default_factory=dict)
-    renew: str | None = None
+    commands: Sequence[str] = ()
 
 
-def ride_camera(layout: Layout, settings: Settings, ride: RideShown) -> RideCamera:
+def ride_camera(tables: TableStore, settings: Settings, ride: RideShown) -> RideCamera:
     """What the page of a ride says of its camera.
 
     Args:
-        layout: of the data folder.
+        tables: of the data folder.
         settings: edges of the bins, and how many riders say something.
         ride: as it is shown.
     """
+    layout, video_id = tables.layout, ride.video_id
     cameras = Cameras(layout)
-    record = cameras.of_video(ride.video_id)
+    record = cameras.of_video(video_id)
     folder = folder_of(record.camera) if record else None
     try:
-        pinned = Pins(layout).of(ride.video_id) or Pinned(layout)
+        pinned = Pins(layout).of(video_id) or Pinned(layout)
         model = pinned.edition(CAMERA)
         if model is None:
-            return _without(cameras, record, ride.video_id, settings.camera)
-        reach = model.table("camera_reach")
+            return _without(cameras, record, video_id, settings.camera)
+        reach, zero = model.table("camera_reach"), model.digest(ZERO)
     except DamagedFileError as error:
         return RideCamera(str(error), folder)
     words = kept_words(_called(pinned.camera), model.name.version, model.name.videos)
+    if _zero_of(tables, video_id) != zero:
+        return RideCamera(f"{words}, by which it is yet to be made.", folder, {}, [_run(video_id)])
     lacks = {rider.seat: _lacking(rider, reach, settings) for rider in ride.riders if rider.sets}
     return RideCamera(f"{words}.", folder, lacks)
 
@@ -84,9 +88,19 @@ def _without(
         return RideCamera(f"{called} is {known}: {OLD_FRAME}", folder)
     now = newest_pin(cameras, record.camera, version_of(record, video_id)).camera
     word = shlex.quote(word_of(record.camera))
-    command = f"identity-pipeline camera renew {word} --videos {video_id}"
+    renew = f"identity-pipeline camera renew {word} --videos {video_id}"
     sentence = f"{called} was not known when this ride was made: {OLD_FRAME}"
-    return RideCamera(sentence, folder, renew=command if now else None)
+    return RideCamera(sentence, folder, {}, [renew, _run(video_id)] if now else ())
+
+
+def _run(video_id: str) -> str:
+    return f"identity-pipeline run {video_id}"
+
+
+def _zero_of(tables: TableStore, video_id: str) -> str | None:
+    """Digest of the pose zero from which the angles of a ride are; None: of none."""
+    made = tables.made_of("face_buckets", video_id) or {}
+    return made.get("camera", {}).get("of", {}).get(ZERO)
 
 
 def _called(camera: str | None) -> str:
