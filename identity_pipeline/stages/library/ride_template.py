@@ -284,7 +284,8 @@ class _Ride:
             name = EditionName(self.record.versions[which].number, followers, followers)
             found = self._tried(name, videos) or self._grown(videos, followers)
             self._templates[which, followers] = found
-            if isinstance(found, NoTemplate) and None not in self._read.values():
+            laid = len(videos) >= followers and None not in self._read.values()
+            if isinstance(found, NoTemplate) and laid:  # that there are too few is no work to tell
                 self._note(name, videos, found)
         return self._templates[which, followers]
 
