@@ -71,3 +71,9 @@ def make_known(root: Path, camera: str, videos: int = 20, changed_at: int = 18) 
     Cameras(store.layout).write_record(record)
     make_model(store, settings, camera)
     return store
+
+
+def order_of(cameras: Cameras, camera: str | None) -> list[str]:
+    """The videos of a camera as they came."""
+    record = cameras.record(camera)
+    return list(record.videos) if record else []

@@ -111,9 +111,9 @@ def renew_cameras(
       identity-pipeline camera renew cam3 --dry-run
       identity-pipeline camera renew cam3 --videos ride_004-1a2b3c4d
     """
-    from identity_pipeline.stages.library.camera_account import UNNAMED, named
+    from identity_pipeline.stages.library.camera_account import named
     from identity_pipeline.stages.library.camera_renewal import renew, renewals
-    from identity_pipeline.storage.cameras.cameras import Cameras
+    from identity_pipeline.storage.cameras.cameras import UNNAMED, Cameras
 
     if videos and camera_name is None:
         raise click.UsageError(

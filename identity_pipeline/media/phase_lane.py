@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 
 from identity_pipeline.core.ride.spans import NOT_KNOWN, Span
+from identity_pipeline.core.video.clock import clock
 from identity_pipeline.media.svg import (
     OTHER_COLOUR,
     PHASE_COLOURS,
-    clock,
     num,
     tag,
     text,

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from identity_pipeline.core.video.clock import clock
 from identity_pipeline.media.svg import (
     ALARM,
     OTHER_COLOUR,
     PHASE_COLOURS,
-    clock,
     num,
     svg,
     tag,

@@ -17,6 +17,7 @@ from typing import Final
 import polars as pl
 
 from identity_pipeline.core.ride.spans import Span, spans_of
+from identity_pipeline.core.video.clock import clock
 from identity_pipeline.media.phase_lane import LANE_H, LEGEND_H, phase_lane, phase_legend
 from identity_pipeline.media.svg import (
     ALARM,
@@ -25,7 +26,6 @@ from identity_pipeline.media.svg import (
     OTHER_COLOUR,
     PERSON_COLOURS,
     SET_COLOURS,
-    clock,
     num,
     svg,
     tag,

@@ -19,7 +19,7 @@ from identity_pipeline.core.imagesets.summary import (
     Shortfall,
     pair_relation,
 )
-from identity_pipeline.media.svg import clock
+from identity_pipeline.core.video.clock import clock
 
 if TYPE_CHECKING:
     from identity_pipeline.media.page import Growth, ImageCard, Lacking

@@ -16,13 +16,6 @@ class RideSettings(Group):
         gt=0,
         le=1,
     )
-    videos_min: int = tunable(
-        20,
-        "With fewer videos of a camera no phase is known.",
-        unit="videos",
-        source="design",
-        ge=6,
-    )
     videos_max: int = tunable(
         64,
         "A template is made of at most so many; which ones, a hash of their ids decides.",

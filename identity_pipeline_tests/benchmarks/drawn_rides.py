@@ -18,6 +18,7 @@ from identity_pipeline.core.box import Box
 from identity_pipeline.storage.cameras.cameras import Cameras
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline_tests.made_up_cameras import order_of
 
 SAME_FACE = 0.3
 """Overlap from which on a found face is the drawn one."""
@@ -51,7 +52,7 @@ class Drawn:
     @property
     def videos(self) -> list[str]:
         """In the order in which they came."""
-        return self.cameras.order(None)
+        return order_of(self.cameras, None)
 
     @property
     def cast(self) -> Row:

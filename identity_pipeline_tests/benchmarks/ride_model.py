@@ -45,7 +45,7 @@ def phases(rides: int) -> dict[str, object]:
     began = time.process_time()
     courses = {f"ride-{n}": course_of(ride(any_train(n), n).frames, S.step_s) for n in range(20)}
     made = time.process_time()
-    template = build_template(courses, S)
+    template = build_template(courses, S, 20)
     if isinstance(template, NoTemplate):
         raise SystemExit(template.sentence)
     built = time.process_time()

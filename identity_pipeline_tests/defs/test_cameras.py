@@ -24,7 +24,7 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.core.camera.park import sightings
 from identity_pipeline_tests.library import QUIET, reused_assets
-from identity_pipeline_tests.made_up_cameras import film
+from identity_pipeline_tests.made_up_cameras import film, order_of
 from identity_pipeline_tests.storage.small_library import put
 
 VIEW = ("camera_places", "camera_votes", "camera_figures")
@@ -115,7 +115,7 @@ def test_a_video_says_what_it_sees_of_its_camera(site: Site) -> None:
     assert set(reused_assets(site.run("per_video", video, *VIEW)).values()) == {True}
     alone = site.run("per_video", video, "camera_votes")
     assert set(reused_assets(alone)) == {"camera_votes"}, "one may be made without the others"
-    assert site.cameras.order(None) == [video]
+    assert order_of(site.cameras, None) == [video]
 
 
 def test_a_video_unlike_its_camera_warns_with_its_picture(site: Site) -> None:

@@ -24,6 +24,7 @@ from identity_pipeline.core.imagesets.summary import (
     RiderSummary,
     Shortfall,
 )
+from identity_pipeline.core.video.clock import clock
 from identity_pipeline.media import wording
 from identity_pipeline.media.figures import coverage_grid_svg, ledger_bar_svg
 from identity_pipeline.media.page import (
@@ -41,7 +42,6 @@ from identity_pipeline.media.page import (
     ledger_rows,
     render_export_page,
 )
-from identity_pipeline.media.svg import clock
 from identity_pipeline.settings import BucketSettings
 
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="

@@ -42,7 +42,7 @@ from identity_pipeline_tests.stages.test_ride_labels import film as film_ride
 from identity_pipeline_tests.stages.test_ride_labels import whole
 from identity_pipeline_tests.storage.small_library import put
 
-FEW = load_settings(ride={"step_s": 0.8, "videos_min": 12}, camera={"videos_min": 12})
+FEW = load_settings(ride={"step_s": 0.8}, camera={"videos_min": 12})
 
 
 @pytest.fixture
@@ -120,9 +120,11 @@ def test_few_videos_are_laid_on_each_other_in_vain_and_once(
 ) -> None:
     built, build = list[int](), ride_template.build_template
 
-    def counting(courses: Mapping[str, Course], settings: RideSettings) -> Template | NoTemplate:
+    def counting(
+        courses: Mapping[str, Course], settings: RideSettings, videos_min: int
+    ) -> Template | NoTemplate:
         built.append(len(courses))
-        return build(courses, settings)
+        return build(courses, settings, videos_min)
 
     def film_black(name: str) -> str:
         black = pl.DataFrame([{"frame_idx": 0, "timestamp_ms": 0.0}])

@@ -18,7 +18,7 @@ from identity_pipeline.storage.cameras.cameras import Cameras, folder_of
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.core.camera.park import sightings, versions_of
-from identity_pipeline_tests.made_up_cameras import film, film_all
+from identity_pipeline_tests.made_up_cameras import film, film_all, order_of
 
 S = Settings()
 BUMP_AT = 30
@@ -110,7 +110,7 @@ def test_a_video_that_is_made_anew_keeps_its_place_and_begins_nothing(store: Tab
     seen = look(store, S, "v0012")
     assert [each.figure for each in seen.verdict.unlike] == ["luma"]
     assert seen.verdict.compared == 12 and not seen.causes
-    assert Cameras(store.layout).order(None) == [f"v{k:04d}" for k in range(14)]
+    assert order_of(Cameras(store.layout), None) == [f"v{k:04d}" for k in range(14)]
 
 
 def test_an_old_list_gives_the_order_and_goes(store: TableStore) -> None:
@@ -121,7 +121,7 @@ def test_an_old_list_gives_the_order_and_goes(store: TableStore) -> None:
     old.write_text('[["v0003", {"luma": 1.0}], ["v0001", {"luma": null}]]')
     film(store, films[5])
     look(store, S, "v0005")
-    assert Cameras(store.layout).order(None) == ["v0003", "v0001", "v0005"]
+    assert order_of(Cameras(store.layout), None) == ["v0003", "v0001", "v0005"]
     assert not old.exists()
 
 
@@ -146,4 +146,4 @@ def test_cameras_are_watched_apart(store: TableStore) -> None:
     film(store, one, "cam1_a")
     film(store, other, "cam2_b")
     assert [look(store, named, v).camera for v in ("v0000", "v0001")] == ["cam1", "cam2"]
-    assert Cameras(store.layout).order("cam2") == ["v0001"]
+    assert order_of(Cameras(store.layout), "cam2") == ["v0001"]

@@ -39,6 +39,7 @@ from identity_pipeline.storage.video.crop_archive import CropArchive, part_in, w
 from identity_pipeline.storage.video.packs import pack
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline_tests.curated_library import PINS, call, write_rides
+from identity_pipeline_tests.made_up_cameras import order_of
 
 NOW = "2026-01-02T03:04:05Z"
 
@@ -134,7 +135,7 @@ def test_who_is_forgotten_is_nowhere_and_everybody_else_is_where_they_were(
     assert whole.startswith("ride-d")
     left = {p.name for p, _ in bytes_below(store.layout.root) if whole in str(p)}
     assert left == set()
-    assert len(Cameras(store.layout).order(None)) == 3, "of the camera's four"
+    assert len(order_of(Cameras(store.layout), None)) == 3, "of the camera's four"
     audited = {path.stem for path in store.layout.audits.glob("*.jsonl")}
     assert audited and audited == set(store.videos_with("frames")) - set(ada.faces)
     assert list(store.layout.forgetting.glob("*.json")) == []

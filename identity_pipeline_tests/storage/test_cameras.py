@@ -19,6 +19,7 @@ from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.tables import TABLES
+from identity_pipeline_tests.made_up_cameras import order_of
 
 FIRST = EditionName(1, 20, 20)
 
@@ -48,7 +49,7 @@ def test_cameras_are_kept_apart_whatever_their_names(cameras: Cameras, tmp_path:
     for number, name in enumerate((*names, None)):
         cameras.write_record(CameraRecord(name, (f"v-{number}",)))
     assert cameras.names() == [None, *names]
-    assert [cameras.order(name) for name in names] == [[f"v-{n}"] for n in range(5)]
+    assert [order_of(cameras, name) for name in names] == [[f"v-{n}"] for n in range(5)]
     assert {path.parent.parent for path in tmp_path.rglob("order.json")} == {tmp_path / "cameras"}
 
 
@@ -93,7 +94,7 @@ def test_a_damaged_record_is_told_and_hides_no_other_camera(cameras: Cameras) ->
     assert cameras.names() == ["other"]
     assert list(cameras.damaged()) == [folder_of("cam")]
     with pytest.raises(DamagedFileError):
-        cameras.order("cam")
+        order_of(cameras, "cam")
 
 
 def test_a_video_that_is_forgotten_leaves_no_trace_and_outdates_nothing(cameras: Cameras) -> None:
@@ -131,4 +132,4 @@ def test_what_is_damaged_is_forgotten_as_a_whole(cameras: Cameras) -> None:
     watch.write_bytes(b"x")
     forget_videos(cameras, ["v-2"])
     assert not model.exists() and not watch.exists()
-    assert cameras.order("cam") == ["v-1"]
+    assert order_of(cameras, "cam") == ["v-1"]

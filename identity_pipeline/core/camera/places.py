@@ -6,11 +6,10 @@ from typing import Final
 
 import polars as pl
 
+from identity_pipeline.core.ride.phases import BOARDING
 from identity_pipeline.tables import BOX, TABLES
 
 TENTHS: Final = 10
-BOARDING: Final = "boarding"
-"""The phase in which others than riders are near."""
 SAME_FACE: Final = 0.3
 """Overlap (IoU) from which two boxes of a frame are one face: as between two detectors
 (`core.recall.recapture`)."""

@@ -25,6 +25,7 @@ from identity_pipeline.core.camera.seats import (
     features,
     with_stay,
 )
+from identity_pipeline.core.tracks.riders import ONLY_BOARDING, SEATED
 from identity_pipeline.settings import CameraSettings
 
 Floats = NDArray[np.float64]
@@ -39,9 +40,8 @@ WAYS_MAX: Final = 300_000
 """Ways to seat those who are seen at one time that are weighed, over all tracks of a video; with
 more, so many people are in doubt that none of it is seated. Forty tracks, six at once at six places
 that are alike, have 160,000."""
-SEATED, UNSURE, ASIDE = "seated", "unsure", "elsewhere"
-ONLY_BOARDING, BRIEF, NOT_A_SEAT = "only_boarding", "brief", "not_a_seat"
-"""How a track stands to the seats; see `seat_tracks`."""
+UNSURE, ASIDE, BRIEF, NOT_A_SEAT = "unsure", "elsewhere", "brief", "not_a_seat"
+"""How a track stands to the seats, besides `SEATED` and `ONLY_BOARDING`; see `seat_tracks`."""
 
 
 def mixture_of(seats: pl.DataFrame, aspect: float) -> tuple[Mixture, list[int]]:

@@ -11,9 +11,9 @@ from typing import Final
 
 import polars as pl
 
+from identity_pipeline.core.ride.phases import BOARDING
 from identity_pipeline.settings import RideSettings
 
-BOARDING: Final = "boarding"
 HARD_TO_SEE: Final = ("dark", "flash", "glare", "high_motion")
 """Phases in which a rider need not be found."""
 KNOWN_SHARE: Final = 0.8

@@ -13,6 +13,7 @@ import polars as pl
 from scipy.special import betaincinv
 
 from identity_pipeline.core.ride.spans import Span
+from identity_pipeline.core.video.clock import clock
 from identity_pipeline.settings import RideSettings
 from identity_pipeline.tables import TABLES
 
@@ -67,7 +68,7 @@ def expectations(
         good, rides = rows.get(span.number, (0, 0))
         if _bound(good, rides) <= settings.no_good_share:
             hardly = "Hardly any" if good else "No"
-            when = f"{_clock(span.start_ms)} to {_clock(span.end_ms)}"
+            when = f"{clock(span.start_ms)} to {clock(span.end_ms)}"
             sentences.append(
                 f"{hardly} good frames {when}: {span.words} ({good} of {rides} rides)."
             )
@@ -77,9 +78,3 @@ def expectations(
 def _bound(good: int, rides: int) -> float:
     """The one-sided exact upper bound of a share (Clopper and Pearson 1934)."""
     return 1.0 if good >= rides else float(betaincinv(good + 1, rides - good, CONFIDENCE))
-
-
-def _clock(ms: float) -> str:
-    """Minutes and whole seconds."""
-    minutes, seconds = divmod(round(ms / 1000), 60)
-    return f"{minutes}:{seconds:02d}"

@@ -7,6 +7,8 @@ from typing import Final
 
 PHASES: Final = ("boarding", "ride", "dark", "flash", "glare", "high_motion", "brake", "stop")
 """See `core.ride.naming`."""
+BOARDING: Final = "boarding"
+"""In which staff and the queue are seen besides those who ride."""
 HUMAN, TEMPLATE = "human", "template"
 
 

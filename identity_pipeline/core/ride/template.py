@@ -126,29 +126,32 @@ class NoTemplate:
     followers: int = 0
 
 
-def build_template(courses: Mapping[str, Course], settings: RideSettings) -> Template | NoTemplate:
+def build_template(
+    courses: Mapping[str, Course], settings: RideSettings, videos_min: int
+) -> Template | NoTemplate:
     """The template of the videos of one camera; the same of the same videos in any order.
 
     Args:
         courses: by video id, with the step of the settings.
-        settings: how many videos it takes.
+        settings: how many videos are looked at, and what is another ride.
+        videos_min: with fewer that follow one course there is none.
     """
     measured = {v: c for v, c in courses.items() if not np.isnan(c.values).all()}
-    if len(measured) < settings.videos_min:
+    if len(measured) < videos_min:
         return NoTemplate(
             f"The ride of this camera is not known yet: {len(measured)} of the "
-            f"{settings.videos_min} videos that it takes are there (ride.videos_min).",
+            f"{videos_min} videos that it takes are there (camera.videos_min).",
             len(measured),
         )
     taken = dict(sorted(measured.items(), key=lambda item: _shuffled(item[0])))
     taken = dict(list(taken.items())[: settings.videos_max])
     first, near = _medoid(list(taken.values()))
-    members, costs = _followers(taken, first, list(compress(taken, near)), settings)
-    if len(members) < settings.videos_min:
+    members, costs = _followers(taken, first, list(compress(taken, near)), settings, videos_min)
+    if len(members) < videos_min:
         return NoTemplate(
             f"The ride of this camera is not known: {len(members)} of the {len(taken)} videos that "
-            f"were looked at follow one course, and it takes {settings.videos_min} "
-            "(ride.videos_min). Several rides under one name of a camera (ingest.camera_pattern), "
+            f"were looked at follow one course, and it takes {videos_min} (camera.videos_min). "
+            "Several rides under one name of a camera (ingest.camera_pattern), "
             "or a camera that is moved every day, would explain it.",
             len(members),
         )
@@ -266,7 +269,11 @@ def _carried(course: Course, alignment: Alignment, track: Track) -> Array:
 
 
 def _followers(
-    courses: Mapping[str, Course], first: Course, near: Sequence[str], settings: RideSettings
+    courses: Mapping[str, Course],
+    first: Course,
+    near: Sequence[str],
+    settings: RideSettings,
+    videos_min: int,
 ) -> tuple[Collection[str], dict[str, float]]:
     """Which videos follow the ride, and what each costs; none where they have no common course.
 
@@ -275,11 +282,12 @@ def _followers(
         first: first shape of the template.
         near: ids of the videos that it is first made of.
         settings: what share of the ride's own may be taken for another's.
+        videos_min: with fewer than half of them left it is given up.
     """
     members, costs = list(near), dict.fromkeys(courses, np.inf)
     reversed_costs = dict.fromkeys(courses, np.inf)
     for _ in range(ROUNDS):
-        if len(members) < settings.videos_min / 2:
+        if len(members) < videos_min / 2:
             return [], costs
         costs, reversed_costs = _held_out(courses, members, first)
         limit = usual_of([costs[v] for v in members], settings.other_ride_rate).limit

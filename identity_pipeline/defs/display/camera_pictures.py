@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from identity_pipeline.defs.display.metadata import numbers, records, svg
 from identity_pipeline.settings import CameraSettings
+from identity_pipeline.storage.cameras.cameras import NO_NAME
 
 if TYPE_CHECKING:
     from identity_pipeline.stages.library.camera_model import Known
     from identity_pipeline.stages.library.camera_watch import Look
     from identity_pipeline.storage.cameras.cameras import Cameras
 
-NO_NAME = "the camera without a name"
 PICTURES_MAX = 6
 """Of so many cameras the seats are drawn: metadata is kept with each run; chosen."""
 

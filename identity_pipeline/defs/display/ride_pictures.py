@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from identity_pipeline.defs.display.camera_pictures import NO_NAME
 from identity_pipeline.defs.display.metadata import numbers, records, svg
+from identity_pipeline.storage.cameras.cameras import NO_NAME
 
 if TYPE_CHECKING:
     from identity_pipeline.stages.library.ride_template import KnownRide

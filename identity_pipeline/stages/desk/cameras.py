@@ -18,6 +18,7 @@ from identity_pipeline.core.camera.seats import ELSEWHERE, SEAT
 from identity_pipeline.core.camera.watch import Figures
 from identity_pipeline.core.ride.expectation import expectations
 from identity_pipeline.core.ride.spans import Span, stretches_of
+from identity_pipeline.core.video.clock import clock
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.camera_figures import (
     filled_words,
@@ -29,7 +30,7 @@ from identity_pipeline.media.camera_figures import (
     zero_words,
 )
 from identity_pipeline.media.ride_figure import ride_svg
-from identity_pipeline.media.svg import clock, themed
+from identity_pipeline.media.svg import themed
 from identity_pipeline.media.watch_figure import watch_svg
 from identity_pipeline.settings import RideSettings, Settings
 from identity_pipeline.stages.library.camera_account import CameraAccount

@@ -10,9 +10,9 @@ from typing import Final
 
 import polars as pl
 
+from identity_pipeline.core.video.clock import clock
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.media.svg import clock
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.desk.drawing import NoPictureError

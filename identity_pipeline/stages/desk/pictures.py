@@ -18,10 +18,10 @@ from identity_pipeline.core.faces.buckets import AXES, axis_bins
 from identity_pipeline.core.imagesets.decided import ACCEPTED, place_in_set, places
 from identity_pipeline.core.imagesets.frame_ledger import NO_CONSENT
 from identity_pipeline.core.imagesets.portrait import anchor_eligible
+from identity_pipeline.core.video.clock import clock
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.state import LibraryState, Picture
-from identity_pipeline.media.svg import clock
 from identity_pipeline.media.wording import explain
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.picture_uses import OF_A_RIDE, ordered_faces

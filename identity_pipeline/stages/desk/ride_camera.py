@@ -18,9 +18,9 @@ from identity_pipeline.core.camera.versions import kept_words, known_words
 from identity_pipeline.media.wording import shown_bin
 from identity_pipeline.settings import CameraSettings, Settings
 from identity_pipeline.stages.desk.pictures import RiderShown, RideShown
-from identity_pipeline.stages.library.camera_account import NO_NAME, word_of
+from identity_pipeline.stages.library.camera_account import word_of
 from identity_pipeline.stages.video.pinning import newest_pin, version_of
-from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras, folder_of
+from identity_pipeline.storage.cameras.cameras import NO_NAME, CameraRecord, Cameras, folder_of
 from identity_pipeline.storage.cameras.pins import CAMERA, Pinned, Pins
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import TableStore

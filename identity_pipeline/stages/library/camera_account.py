@@ -16,16 +16,20 @@ from identity_pipeline.core.camera.versions import known_words
 from identity_pipeline.core.ride.labels import PhaseLabel
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import CameraSettings
-from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras, folder_of
+from identity_pipeline.storage.cameras.cameras import (
+    NO_NAME,
+    RIDE,
+    UNNAMED,
+    CameraRecord,
+    Cameras,
+    folder_of,
+)
 from identity_pipeline.storage.cameras.editions import Edition, labels_in
 from identity_pipeline.storage.cameras.phase_labels import PhaseLabels
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.tables.camera import OF_A_MODEL
 
-NO_NAME: Final = "the camera without a name"
-UNNAMED: Final = "unnamed"
-"""The word of commands for the camera without a name."""
 RIDE_SHOWN: Final = ("ride_track", "ride_stretches", "ride_expected", "ride_labels")
 
 

@@ -309,7 +309,8 @@ class _Ride:
         """Of as many more as it takes; by ever larger steps, for each is work."""
         settings, looked_at, step = self.settings.ride, followers, 1
         while True:
-            found = build_template(self._courses_of(videos[:looked_at]), settings)
+            courses = self._courses_of(videos[:looked_at])
+            found = build_template(courses, settings, self.settings.camera.videos_min)
             follow = found.followers if isinstance(found, NoTemplate) else len(found.members)
             if isinstance(found, Template) and follow >= min(followers, settings.videos_max):
                 return found

@@ -73,8 +73,7 @@ def version_of(record: CameraRecord, video_id: str) -> int:
     """The version of a camera that a video is of; the last of one that is not listed yet."""
     if video_id not in record.videos:
         return record.versions[-1].number
-    at = record.videos.index(video_id)
-    return max(each.number for each in record.versions if each.begins <= at)
+    return record.versions[record.version_of(video_id)].number
 
 
 def _newest(cameras: Cameras, camera: str | None, of: str, versions: range) -> str:

@@ -33,7 +33,9 @@ from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.tables import TABLES
 
-NO_NAME: Final = "unnamed"
+NO_NAME: Final = "the camera without a name"
+UNNAMED: Final = "unnamed"
+"""The word for it in commands, and its folder."""
 """The folder of the camera without a name."""
 WAIT_S: Final = 60.0
 CAMERA, RIDE = "camera", "ride"
@@ -149,11 +151,6 @@ class Cameras:
         found = small_files.readable(self._folders(), self.record_in)
         return next((record for record in found if video_id in record.videos), None)
 
-    def order(self, camera: str | None) -> list[str]:
-        """Its videos as they came; raises as `record` does."""
-        found = self.record(camera)
-        return list(found.videos) if found else []
-
     def versions(self, camera: str | None) -> pl.DataFrame:
         """The table `camera_versions`; raises as `record` does."""
         found = self.record(camera) or CameraRecord(camera, versions=())
@@ -263,7 +260,7 @@ class Cameras:
 def folder_of(camera: str | None) -> str:
     """The name of a camera's folder; its address on the desk, too."""
     if camera is None:
-        return NO_NAME
+        return UNNAMED
     return f"{slug(camera, 'camera')}-{hashlib.sha256(camera.encode()).hexdigest()[:8]}"
 
 

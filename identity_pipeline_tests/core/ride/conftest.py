@@ -26,7 +26,7 @@ def courses() -> Mapping[str, Course]:
 
 @pytest.fixture(scope="session")
 def template(courses: Mapping[str, Course]) -> Template:
-    found = build_template(courses, SETTINGS)
+    found = build_template(courses, SETTINGS, 20)
     assert isinstance(found, Template)
     return found
 

@@ -40,7 +40,7 @@ def course(train: Train, seed: int, **of: object) -> Course:
 
 
 def test_with_fewer_than_twenty_videos_the_ride_is_not_known(courses: Mapping[str, Course]) -> None:
-    found = build_template(dict(list(courses.items())[:19]), S)
+    found = build_template(dict(list(courses.items())[:19]), S, 20)
     assert isinstance(found, NoTemplate)
     assert found.sentence.startswith("The ride of this camera is not known yet: 19 of the 20 ")
     frames = ride(Train(), 1).frames
@@ -54,7 +54,7 @@ def test_with_fewer_than_twenty_videos_the_ride_is_not_known(courses: Mapping[st
 def test_the_template_is_the_same_in_any_order_of_the_videos(
     courses: Mapping[str, Course], template: Template
 ) -> None:
-    again = build_template(dict(reversed(list(courses.items()))), S)
+    again = build_template(dict(reversed(list(courses.items()))), S, 20)
     assert isinstance(again, Template)
     assert again.track.course.values.tobytes() == template.track.course.values.tobytes()
     assert (again.usual, again.members) == (template.usual, template.members)
@@ -64,7 +64,7 @@ def test_videos_of_another_ride_are_left_out_with_a_sentence(
     courses: Mapping[str, Course], template: Template
 ) -> None:
     others = {f"other-{n}": course(any_train(n), n, track=OTHER_TRACK, course=3) for n in range(2)}
-    found = build_template({**courses, **others}, S)
+    found = build_template({**courses, **others}, S, 20)
     assert isinstance(found, Template)
     assert set(found.others) == set(others) and set(found.members) == set(courses)
     for other in others.values():
@@ -75,7 +75,7 @@ def test_videos_of_another_ride_are_left_out_with_a_sentence(
 
 def test_where_every_video_is_another_ride_there_is_no_template() -> None:
     videos = {f"ride-{n}": course(any_train(n), n, track=any_track(n), course=n) for n in range(20)}
-    found = build_template(videos, S)
+    found = build_template(videos, S, 20)
     assert isinstance(found, NoTemplate) and "moved every day" in found.sentence
 
 
