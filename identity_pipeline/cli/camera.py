@@ -46,22 +46,22 @@ def list_cameras(as_json: bool, data: str | None) -> None:
       identity-pipeline camera list --json
     """
     from identity_pipeline.stages.library.camera_account import accounts
+    from identity_pipeline.stages.library.ride_labels import strangers
 
     settings = merged_settings(overrides(data))
-    known, damaged = accounts(open_store(settings).layout, settings.camera)
+    store = open_store(settings)
+    known, damaged = accounts(store.layout, settings.camera)
     if as_json:
         echo_json({"cameras": [each.as_json() for each in known], "damaged": damaged})
         return
-    for sentence in damaged:
-        say(sentence, err=True)
-    if not known and not damaged:
+    if known:
+        rows = ((e.word, e.version, len(e.videos), e.known, e.last_alarm or "none") for e in known)
+        echo_table(("camera", ">version", ">videos", "model", "last change"), rows)
+    elif not damaged:
         say("No camera is known yet: identity-pipeline run RIDE.mp4 makes the first video known.")
-        return
-    rows = (
-        (e.word, e.version, len(e.videos), e.damage or e.known, e.last_alarm or "none")
-        for e in known
-    )
-    echo_table(("camera", ">version", ">videos", "model", "last change"), rows)
+    problems = (problem for each in known for problem in each.problems)
+    for sentence in dict.fromkeys((*damaged, *problems, *strangers(store, settings))):
+        say(sentence, err=True)
 
 
 @camera.command("show")
@@ -85,7 +85,7 @@ def show_camera(camera_name: str, as_json: bool, data: str | None) -> None:
     if as_json:
         echo_json(account.in_full())
         return
-    _tell(account, camera_page(account, store, settings.ride))
+    _tell(account, camera_page(account, store, settings))
 
 
 @camera.command("renew")
@@ -112,7 +112,8 @@ def renew_cameras(
       identity-pipeline camera renew cam3 --videos ride_004-1a2b3c4d
     """
     from identity_pipeline.stages.library.camera_account import named
-    from identity_pipeline.stages.library.camera_renewal import renew, renewals
+    from identity_pipeline.stages.library.camera_renewal import Renewal, renew, renewals
+    from identity_pipeline.stages.library.ride_labels import strangers
     from identity_pipeline.storage.cameras.cameras import UNNAMED, Cameras
 
     if videos and camera_name is None:
@@ -121,15 +122,25 @@ def renew_cameras(
             f"`{UNNAMED}` for the one without a name"
         )
     settings = merged_settings(overrides(data))
-    store, some, moved = open_store(settings), videos or None, []
+    store, some = open_store(settings), videos or None
     names = [named(store.layout, camera_name)] if camera_name else Cameras(store.layout).names()
+    moved, problems = list[Renewal](), list[str]()
     for name in names:
-        due = renewals(store, name, some) if dry_run else renew(store, settings, name, some)
-        moved += due
+        if dry_run:
+            moved += renewals(store, name, some)
+            continue
+        new, wrong = renew(store, settings, name, some)
+        moved, problems = moved + new, problems + wrong
+    problems = list(dict.fromkeys(problems))
     if as_json:
-        echo_json({"dry_run": dry_run, "outdated": [asdict(each) for each in moved]})
+        outdated = [asdict(each) for each in moved]
+        echo_json({"dry_run": dry_run, "outdated": outdated, "damage": problems})
     else:
         _tell_renewed(moved, dry_run)
+    for sentence in (*strangers(store, settings), *problems):
+        say(sentence, err=True)
+    if problems:
+        raise SystemExit(1)
 
 
 @camera.command("label")
@@ -180,23 +191,26 @@ def _tell_renewed(moved: Sequence[Renewal], dry_run: bool) -> None:
 
 
 def _tell(account: CameraAccount, page: CameraPage) -> None:
-    model = "The model" if account.model else "The camera is"
     say(f"{account.called}: version {account.version}, {len(account.videos)} videos. "
-        f"{model} {account.known}.")  # fmt: skip
-    if account.damage:
-        say(account.damage, err=True)
-    if page.places:
-        echo_table(("place", "somebody is there in"), page.places)
-    if page.zeros:
-        echo_table(("straight ahead of", "yaw", "pitch", ">riders", ">videos"), page.zeros)
-    if page.phases:
-        echo_table((">from", ">to", "part of the ride", "who says so"), page.phases)
-    for sentence in (*page.expected, *account.unplaced):
+        f"{account.sentence}.")  # fmt: skip
+    for problem in account.problems:
+        say(problem, err=True)
+    lists = (
+        (("place", "somebody is there in"), page.places),
+        (("straight ahead of", "yaw", "pitch", ">riders", ">videos"), page.zeros),
+        (("riders show", "which", "how many of them"), page.others),
+        (("part of the ride", "usual", "value", "999 of 1,000 videos", ">of videos"), page.usual),
+        ((">from", ">to", "part of the ride", "who says so"), page.phases),
+    )
+    for columns, rows in lists:
+        if rows:
+            echo_table(columns, rows)
+    for sentence in (*page.expected, *page.unheeded):
         say(sentence)
-    rows = (
+    versions = (
         (v["version"], v["first_video"], "; ".join(v["causes"]) or "the first", v["noticed"])
         for v in page.versions
     )
-    echo_table((">version", "since", "why it began", "noticed at"), rows)
+    echo_table((">version", "since", "why it began", "noticed at"), versions)
     for video, why in account.left_out:
         say(f"{video} does not count: {why}")

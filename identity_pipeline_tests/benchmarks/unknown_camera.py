@@ -7,8 +7,8 @@ DATA is the data folder of a library of one camera that has each VIDEO. A copy o
 with `--earlier` all but that many of the camera's first videos and whatever these taught; then the
 videos are run in it as new ones. Each is run in a data folder of its own, too, where nothing is
 known. Every file that is made of a video is compared byte by byte: tables, the notes on them (data
-version, fingerprint, what they are made of), crops, exports, registration. Exits with 1 where a
-table, a crop or an exported file is another; notes name the models that a video keeps.
+version, fingerprint, what they are made of), crops, exports, registration. Exits with 1 where one
+of a video that keeps no model is another; of one that keeps a model it is said what is.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ MADE: Final = ("tables", "crops", "output", "registry")
 """Folders in which each video has files of its own, called by its id."""
 NOTES: Final = (".made-of.json", ".manifest.json")
 FOLDER: Final = click.Path(file_okay=False, path_type=Path)
+TEXTS: Final = (".json", ".jsonl", ".html", ".csv")
 Files = dict[str, Path]
 
 
@@ -85,9 +86,9 @@ def kind(name: str) -> str:
     """What a file is, in a word."""
     if name.endswith(NOTES):
         return "notes on tables"
-    return {"tables": "tables", "crops": "crops", "output": "exported files"}.get(
-        name.split("/", maxsplit=1)[0], "registrations"
-    )
+    if name.startswith("output/"):
+        return "exported pages and lists" if name.endswith(TEXTS) else "exported pictures"
+    return name.split("/", maxsplit=1)[0]
 
 
 def compared(one: Files, other: Files) -> Iterator[tuple[str, str, str | None]]:
@@ -136,7 +137,7 @@ def main(data: Path, videos: tuple[Path, ...], scratch: Path, earlier: int | Non
         for each, name, why in told:
             if why is not None:
                 click.echo(f"  {each}: {name}: {why}")
-                other = other or each != "notes on tables"
+                other = other or not (pinned and pinned.pin.known)
     sys.exit(other)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
 from identity_pipeline.core.ride.phases import HUMAN
+from identity_pipeline.core.video.clock import clock
 
 NOT_KNOWN: Final = "not known"
 
@@ -35,6 +37,23 @@ class Span:
     def words(self) -> str:
         """How it is called."""
         return self.title or (self.phase or NOT_KNOWN).replace("_", " ")
+
+
+SHORT_MS: Final = 3000.0
+"""Where a stretch is shorter times are told in tenths: in whole seconds it may seem to have no
+length."""
+
+
+def clocks(spans: Sequence[Span]) -> list[tuple[str, str]]:
+    """From when to when each stretch is, for people."""
+    decimals = int(any(span.end_ms - span.start_ms < SHORT_MS for span in spans))
+    return [(clock(span.start_ms, decimals), clock(span.end_ms, decimals)) for span in spans]
+
+
+def called(span: Span) -> str:
+    """How it is called, with its phase where it has a title: `tunnel (dark)`."""
+    phase = (span.phase or NOT_KNOWN).replace("_", " ")
+    return f"{span.title} ({phase})" if span.title else phase
 
 
 def spans_of(phases: pl.DataFrame) -> list[Span]:

@@ -48,12 +48,12 @@ def _camera(request: Request) -> Response:
     except IdentityPipelineError as error:
         status = 404 if isinstance(error, NoCameraError) else 422
         return page(request, "camera_absent.html.j2", status=status, room=ROOM, why=str(error))
-    store, ride = desk_of(request).stores.tables, desk_of(request).settings.ride
-    shown = camera_page(account, store, ride)
+    store = desk_of(request).stores.tables
+    shown = camera_page(account, store, desk_of(request).settings)
     try:
         due = len(renewals(store, account.name))
     except DamagedFileError as error:  # what is damaged is kept by no video; the rest is shown
-        due, account = 0, replace(account, damage=account.damage or str(error))
+        due, account = 0, replace(account, problems=account.problems or (str(error),))
     return page(request, "camera.html.j2", room=ROOM, camera=account, shown=shown, due=due)
 
 

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from identity_pipeline.core.camera.seats import ELSEWHERE, SEAT
 from identity_pipeline.core.camera.watch import Figures
 from identity_pipeline.core.ride.expectation import expectations
-from identity_pipeline.core.ride.spans import Span, stretches_of
-from identity_pipeline.core.video.clock import clock
+from identity_pipeline.core.ride.spans import Span, called, clocks, stretches_of
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.camera_figures import (
     filled_words,
@@ -35,6 +34,7 @@ from identity_pipeline.media.watch_figure import watch_svg
 from identity_pipeline.settings import RideSettings, Settings
 from identity_pipeline.stages.library.camera_account import CameraAccount
 from identity_pipeline.stages.library.camera_watch import series
+from identity_pipeline.stages.library.ride_labels import strangers, unheeded
 from identity_pipeline.storage.video.tables import TableStore
 
 FIGURE_WORDS: Final = {
@@ -63,6 +63,7 @@ class CameraPage:
         usual: of phases and figures: phase, figure, usual value, band, videos.
         phases: of the ride: from, to, what it is, who says so.
         expected: parts of the ride in which riders are hardly ever seen well, in sentences.
+        unheeded: what people say of rides that counts for nothing here, or not yet, and why.
         versions: newest first.
     """
 
@@ -73,19 +74,20 @@ class CameraPage:
     usual: Sequence[tuple[str, str, str, str, int]]
     phases: Sequence[tuple[str, str, str, str]]
     expected: Sequence[str]
+    unheeded: Sequence[str]
     versions: Sequence[Mapping[str, Any]]
 
 
-def camera_page(account: CameraAccount, store: TableStore, settings: RideSettings) -> CameraPage:
+def camera_page(account: CameraAccount, store: TableStore, settings: Settings) -> CameraPage:
     """The page of a camera in words.
 
     Args:
         account: what is known of it.
         store: the tables.
-        settings: which phases of the ride are named.
+        settings: which phases of the ride are named, and which camera filmed a video.
     """
     tables = account.tables
-    seats = tables.get("camera_seats", pl.DataFrame())
+    seats, spans = tables.get("camera_seats", pl.DataFrame()), _phases(account)
     return CameraPage(
         figures=[name for name, drawn in FIGURES.items() if drawn.known(account, store)],
         places=_places(seats),
@@ -93,10 +95,11 @@ def camera_page(account: CameraAccount, store: TableStore, settings: RideSetting
         others=_others(tables.get("camera_reach", pl.DataFrame())),
         usual=_usual(tables.get("camera_normals", pl.DataFrame())),
         phases=[
-            (clock(s.start_ms), clock(s.end_ms), s.words, "people" if s.by_people else "its videos")
-            for s in _phases(account)
+            (*when, called(span), "people" if span.by_people else "its videos")
+            for span, when in zip(spans, clocks(spans), strict=True)
         ],
-        expected=_expected(account, settings),
+        expected=_expected(account, settings.ride),
+        unheeded=[*unheeded(store, account.name), *strangers(store, settings)],
         versions=account.versions.rows(named=True)[::-1],
     )
 

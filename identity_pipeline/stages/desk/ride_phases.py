@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
 from identity_pipeline.core.ride.expectation import expectations
 from identity_pipeline.core.ride.phases import PHASES
-from identity_pipeline.core.ride.spans import Span, spans_of
+from identity_pipeline.core.ride.spans import Span, called, spans_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.video.pinning import camera_of
 from identity_pipeline.storage.cameras.cameras import RIDE, Cameras
 from identity_pipeline.storage.cameras.editions import Edition
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
+
+EXPECTED: Final = "ride_expected"
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class RidePhases:
         first = self.spans[0].start_ms if self.spans else 0.0
         return [
             (f"{(s.start_ms - first) / 1000:.1f}", f"{(s.end_ms - first) / 1000:.1f}",
-             s.words, s.phase)
+             called(s), s.phase)
             for s in self.spans
         ]  # fmt: skip
 
@@ -61,8 +64,11 @@ def ride_phases(store: TableStore, settings: Settings, video_id: str) -> RidePha
         phases, model = phases_of(store, video_id), model_of(store, video_id)
         if phases is None or model is None:
             return RidePhases(known)
-        spans, expected = spans_of(phases), model.table("ride_expected")
-        return RidePhases(known, spans, expectations(spans, expected, settings.ride))
+        spans = spans_of(phases)
+        if EXPECTED not in model.tables:  # an edition of an earlier version of the program
+            return RidePhases(known, spans)
+        told = expectations(spans, model.table(EXPECTED), settings.ride)
+        return RidePhases(known, spans, told)
     except MissingTableError:
         return RidePhases()
     except DamagedFileError as error:
