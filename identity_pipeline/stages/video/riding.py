@@ -8,8 +8,7 @@ import polars as pl
 
 from identity_pipeline.core.tracks.riders import find_riders, spans_of
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.imagesets.curate import frame_size
-from identity_pipeline.stages.video.camera_view import boarding_of, seating_of
+from identity_pipeline.stages.video.camera_view import boarding_of, seating_of, size_of
 from identity_pipeline.storage.cameras.editions import Edition
 
 
@@ -36,7 +35,7 @@ def riders_of(
         table_of("face_tracks"),
         table_of("face_detections"),
         frames.height,
-        frame_size(table_of("ride_video")),
+        size_of(table_of("ride_video")),
         settings.riders,
         spans_of(frames),
         table_of("face_quality"),
