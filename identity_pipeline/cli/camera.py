@@ -85,7 +85,7 @@ def show_camera(camera_name: str, as_json: bool, data: str | None) -> None:
     if as_json:
         echo_json(account.in_full())
         return
-    _tell(account, camera_page(account, store, settings.ride))
+    _tell(account, camera_page(account, store, settings))
 
 
 @camera.command("renew")
@@ -180,6 +180,8 @@ def _tell_renewed(moved: Sequence[Renewal], dry_run: bool) -> None:
 
 
 def _tell(account: CameraAccount, page: CameraPage) -> None:
+    from identity_pipeline.core.faces.buckets import EXPRESSIONS
+
     model = "The model" if account.model else "The camera is"
     say(f"{account.called}: version {account.version}, {len(account.videos)} videos. "
         f"{model} {account.known}.")  # fmt: skip
@@ -191,6 +193,12 @@ def _tell(account: CameraAccount, page: CameraPage) -> None:
         echo_table(("straight ahead of", "yaw", "pitch", ">riders", ">videos"), page.zeros)
     if page.phases:
         echo_table((">from", ">to", "part of the ride", "who says so"), page.phases)
+    if page.shown:
+        expressions = (f">{name.replace('_', ' ')}" for name in EXPRESSIONS)
+        echo_table((">from", ">to", "riders there show", *expressions, ">of riders"), page.shown)
+    if page.faces:
+        columns = ("sharpness", "light", "size in px")
+        echo_table((">from", ">to", "8 of 10 faces there have", *columns), page.faces)
     for sentence in (*page.expected, *account.unplaced):
         say(sentence)
     rows = (
