@@ -76,9 +76,8 @@ def where_most(table: pl.DataFrame, cell: Cell, least: int) -> list[dict[str, An
         least: riders of fewer than so many say nothing of a phase.
 
     Returns:
-        The rows of the phase with the largest share and of those that may be no less: whose
-        intervals meet its own. None where these are more than half of all, as of what is shown
-        anywhere.
+        The rows of the phase with the largest share and of those whose share lies within its
+        interval. None where these are more than half of all, as of what is shown anywhere.
     """
     axis, name = cell
     rows = table.filter(
@@ -87,7 +86,7 @@ def where_most(table: pl.DataFrame, cell: Cell, least: int) -> list[dict[str, An
     if not rows.height:
         return []
     best = rows.sort("share", "low", descending=True).row(0, named=True)
-    most = rows.filter(pl.col("high") >= best["low"]).sort("phase_number")
+    most = rows.filter(pl.col("share") >= best["low"]).sort("phase_number")
     return most.rows(named=True) if most.height * 2 <= rows.height else []
 
 
