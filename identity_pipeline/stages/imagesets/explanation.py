@@ -151,17 +151,20 @@ class _Place:
         phases, model = phases_of(store, video_id), model_of(store, video_id)
         if phases is None or model is None or "ride_faces" not in model.tables:
             return None
-        own = phases.filter(pl.col("frame_idx") == frame)["timestamp_ms"]
-        at = own[0] if own.len() else -1.0
-        spans = (s for s in spans_of(phases) if s.start_ms <= at and s.number is not None)
-        span = max(spans, key=lambda s: s.start_ms, default=None)
-        known = span is not None and at <= span.end_ms
-        return cls(span, model.table("ride_faces"), least) if span and known else None
+        span = _span_at(phases, frame)
+        return cls(span, model.table("ride_faces"), least) if span else None
 
     def sentences(self, quality: Mapping[str, Any]) -> tuple[str, ...]:
         """What is said of a rider's face, by its row of `face_quality`."""
         failed = (*quality["loose_fails"], *quality["strict_fails"])
         return beside_usual(self.usual, self.span, quality, failed, self.least)
+
+
+def _span_at(phases: pl.DataFrame, frame: int) -> Span | None:
+    """The stretch in which a frame is; None where its phase is not known."""
+    at = phases.filter(pl.col("frame_idx") == frame).drop_nulls("phase_number")["timestamp_ms"]
+    before = [span for span in spans_of(phases) if at.len() and span.start_ms <= at[0]]
+    return before[-1] if before else None
 
 
 @dataclass(frozen=True)
