@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,6 +21,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from identity_pipeline.core.library.recompute import RIDES_COMPARED
+from identity_pipeline.core.matching.calibration_pairs import sampled
 from identity_pipeline.core.video.key_table import Keys, KeyTable
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.store import LedgerStore
@@ -28,6 +32,7 @@ from identity_pipeline.storage.folder.keys import KeyStore
 from identity_pipeline.storage.folder.sealing import line_of, sealed_lines
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.copy_keys import write_keys
+from identity_pipeline.storage.video.packs import pack
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline.tables import TABLES
 from identity_pipeline_tests.synthetic_people import STRONG, directions, templates
@@ -35,7 +40,10 @@ from identity_pipeline_tests.synthetic_people import STRONG, directions, templat
 SPACE = "antelopev2/glintr100@000000000000/512"
 NOW = "2026-01-02T03:04:05.000Z"
 FRAMES = list(range(0, 60, 3))
-SAMPLES, PAIRS = 2, 6
+SAMPLES = 2
+PAIRS = {"face": 600, "probe": 65, "template": 1}
+"""Of a kind and level in a ride that the calibration samples, about as many as rides of two people
+at work leave; of others, whose pairs nobody reads, there is one."""
 CONFIRMED = 6
 """Tracks that are confirmed of each person who has a name."""
 
@@ -70,12 +78,22 @@ class LargeLibrary:
         """Number of rides."""
         return len(self.person) // 2
 
+    @cached_property
+    def calibrated(self) -> frozenset[str]:
+        """Ids of the rides that the calibration samples."""
+        return frozenset(sampled(map(ride_id, range(self.rides)), RIDES_COMPARED))
+
     def write(self, rides: range) -> None:
         """Writes the tables of some rides, with their notes."""
         for ride in rides:
             for asset, rows in self._tables(ride).items():
                 write_fast(self.store, asset, ride_id(ride), pl.DataFrame(rows, TABLES[asset]))
             write_note(self.store, "frames", ride_id(ride), Manifest("f", ride_id(ride), 20))
+
+    def pack(self, rides: range) -> None:
+        """Packs rides, as the night does with all that did not change for a day."""
+        for ride in rides:
+            pack(self.store.layout, ride_id(ride), time.time_ns(), "track_templates")
 
     def write_copy_keys(self, rides: range) -> None:
         """What copies are found by, of rides that are no copies of each other."""
@@ -159,7 +177,7 @@ class LargeLibrary:
             }
             for level, lift in (("face", 0.0), ("probe", 0.05), ("template", 0.1))
             for kind, mean in (("genuine", 0.6 + lift), ("impostor", 0.02))
-            for _ in range(1 if level == "template" else PAIRS)
+            for _ in range(PAIRS[level] if video in self.calibrated else 1)
         ]
         return {"track_templates": rows, "calibration_pairs": pairs, "face_samples": samples}
 
@@ -199,6 +217,7 @@ def made(root: Path, tracks: int, people: int) -> LargeLibrary:
         os.umask(0o077)
         claim_data_folder(Layout(root))
         library.write(range(library.rides - 1))
+        library.pack(range(library.rides - 1))
         library.write_copy_keys(range(library.rides - 1))
         library.write_decisions(people)
         done.touch()
