@@ -41,6 +41,8 @@ SETTINGS = {
     # Light hides who people are here, so true labels look doubtful.
     "IDENTITY_PIPELINE__TRAIN__DOUBTFUL_SHARE_MAX": "1",
     "IDENTITY_PIPELINE__MODELS__DEVICE": "cpu",
+    # How far a threshold may be off is tested elsewhere, and takes long.
+    "IDENTITY_PIPELINE__MATCH__BOOTSTRAP_ROUNDS": "20",
 }
 
 

@@ -130,6 +130,7 @@ def test_kill_9_at_any_moment_ends_in_the_same_bytes(
         **os.environ,
         "DAGSTER_HOME": str(tmp_path),
         "IDENTITY_PIPELINE__MODELS__ARCFACE_LIKE": "true",
+        "IDENTITY_PIPELINE__MODELS__DET_SIZE": str(models["det_size"]),
         "IDENTITY_PIPELINE__EXPORT__CHECKS": json.dumps(done.groups["export"]["checks"]),
     }
     (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")

@@ -350,9 +350,8 @@ def fit(
     weights: NDArray[np.int64] | None = None,
 ) -> ImpostorModel:
     """The model of impostor scores; `weights` says how often each counts (default: once)."""
-    scores = impostors.scores if weights is None else np.repeat(impostors.scores, weights)
     z = impostors.z if weights is None else np.repeat(impostors.z, weights)
-    count = len(scores)
+    count = len(z)
     least = settings.counted_exceedances
     if impostors.robust:
         mean = float(np.median(z))
@@ -361,6 +360,10 @@ def fit(
     else:
         mean, scale = float(z.mean()), float(z.std(ddof=1)) if count > 1 else 0.0
         kept = int(np.ceil(settings.far_exclude * count)) + least + 1
+        scores = impostors.scores
+        if weights is not None:
+            reached = np.flatnonzero(weights)[:kept]
+            scores = np.repeat(scores[reached], weights[reached])
         top = tuple(scores[:kept].tolist())
         if count >= 4 * least:
             # A tail heavier than normal shows at the last pair that can be counted.
