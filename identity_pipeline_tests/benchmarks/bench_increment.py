@@ -1,8 +1,8 @@
 """One more ride into a large library with decisions, against computing everything anew.
 
-Makes a library of rides with two riders each as tables (once; `--folder` keeps it), computes it,
-writes one more ride, and computes it by increments, part by part. Then everything is computed anew
-and the tables of both are compared.
+Makes a library of rides with two riders each as tables, packed as the night leaves them (once;
+`--folder` keeps it), computes it, writes one more ride, and computes it by increments, part by
+part. Then everything is computed anew and the tables of both are compared.
 """
 
 from __future__ import annotations

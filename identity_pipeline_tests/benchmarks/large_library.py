@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from identity_pipeline.storage.folder.keys import KeyStore
 from identity_pipeline.storage.folder.sealing import line_of, sealed_lines
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.copy_keys import write_keys
+from identity_pipeline.storage.video.packs import pack
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline.tables import TABLES
 from identity_pipeline_tests.synthetic_people import STRONG, directions, templates
@@ -76,6 +78,11 @@ class LargeLibrary:
             for asset, rows in self._tables(ride).items():
                 write_fast(self.store, asset, ride_id(ride), pl.DataFrame(rows, TABLES[asset]))
             write_note(self.store, "frames", ride_id(ride), Manifest("f", ride_id(ride), 20))
+
+    def pack(self, rides: range) -> None:
+        """Packs rides, as the night does with all that did not change for a day."""
+        for ride in rides:
+            pack(self.store.layout, ride_id(ride), time.time_ns(), "track_templates")
 
     def write_copy_keys(self, rides: range) -> None:
         """What copies are found by, of rides that are no copies of each other."""
@@ -199,6 +206,7 @@ def made(root: Path, tracks: int, people: int) -> LargeLibrary:
         os.umask(0o077)
         claim_data_folder(Layout(root))
         library.write(range(library.rides - 1))
+        library.pack(range(library.rides - 1))
         library.write_copy_keys(range(library.rides - 1))
         library.write_decisions(people)
         done.touch()

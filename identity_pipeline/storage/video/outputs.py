@@ -116,17 +116,17 @@ class Outputs:
     def videos(self, asset: str, part: str) -> list[str]:
         """Ids of all videos with a part of an asset; no file is looked at."""
 
-        def loose() -> dict[str, str]:
-            return dict.fromkeys(self._listed(asset, part), "")
+        def loose() -> dict[str, None]:
+            return dict.fromkeys(self._listed(asset, part))
 
-        return list(self._all(loose, lambda: packed_of(self.layout, asset, part)))
+        return list(self._all(loose, lambda: dict.fromkeys(packed_of(self.layout, asset, part))))
 
     def found(self, asset: str, part: str) -> dict[str, Found]:
         """What the folder tells of a part of all videos that have it."""
 
         def packed() -> dict[str, Found]:
             stamps = packed_of(self.layout, asset, part)
-            return {video_id: Found(stamp) for video_id, stamp in stamps.items()}
+            return {video_id: Found(stamp) for video_id, (stamp,) in stamps.items()}
 
         return self._all(lambda: self.loose(asset, part), packed)
 
@@ -145,9 +145,8 @@ class Outputs:
             return stamps_in(self.layout.tables / asset, MANIFEST, TABLE, WITH_TABLE)
 
         def packed() -> dict[str, str]:
-            tables = packed_of(self.layout, asset, TABLE)
-            noted = packed_of(self.layout, asset, MANIFEST)
-            return {v: stamp + WITH_TABLE if v in tables else stamp for v, stamp in noted.items()}
+            stamps = packed_of(self.layout, asset, MANIFEST, TABLE)
+            return {v: note + WITH_TABLE if table else note for v, (note, table) in stamps.items()}
 
         return self._all(loose, packed)
 
