@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from identity_pipeline.core.library.recompute import RIDES_COMPARED
+from identity_pipeline.core.matching.calibration_pairs import sampled
 from identity_pipeline.core.video.key_table import Keys, KeyTable
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.store import LedgerStore
@@ -37,7 +40,10 @@ from identity_pipeline_tests.synthetic_people import STRONG, directions, templat
 SPACE = "antelopev2/glintr100@000000000000/512"
 NOW = "2026-01-02T03:04:05.000Z"
 FRAMES = list(range(0, 60, 3))
-SAMPLES, PAIRS = 2, 6
+SAMPLES = 2
+PAIRS = {"face": 600, "probe": 65, "template": 1}
+"""Of a kind and level in a ride that the calibration samples, about as many as rides of two people
+at work leave; of others, whose pairs nobody reads, there is one."""
 CONFIRMED = 6
 """Tracks that are confirmed of each person who has a name."""
 
@@ -71,6 +77,11 @@ class LargeLibrary:
     def rides(self) -> int:
         """Number of rides."""
         return len(self.person) // 2
+
+    @cached_property
+    def calibrated(self) -> frozenset[str]:
+        """Ids of the rides that the calibration samples."""
+        return frozenset(sampled(map(ride_id, range(self.rides)), RIDES_COMPARED))
 
     def write(self, rides: range) -> None:
         """Writes the tables of some rides, with their notes."""
@@ -166,7 +177,7 @@ class LargeLibrary:
             }
             for level, lift in (("face", 0.0), ("probe", 0.05), ("template", 0.1))
             for kind, mean in (("genuine", 0.6 + lift), ("impostor", 0.02))
-            for _ in range(1 if level == "template" else PAIRS)
+            for _ in range(PAIRS[level] if video in self.calibrated else 1)
         ]
         return {"track_templates": rows, "calibration_pairs": pairs, "face_samples": samples}
 

@@ -19,20 +19,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from identity_pipeline.core.evaluation.intervals import upper_bound
 from identity_pipeline.core.matching.calibration_pairs import LEVELS
+from identity_pipeline.core.matching.impostors import Impostors, fit, resampled
 from identity_pipeline.core.matching.thresholds import (
     NAMES,
     ImpostorModel,
     OperatingPoint,
-    fisher_z,
     least_of,
 )
 from identity_pipeline.core.matching.upper_tail import UpperTail, upper_tail
@@ -40,20 +39,8 @@ from identity_pipeline.settings import MatchSettings
 from identity_pipeline.tables import TABLES
 
 CALIBRATION: Final = TABLES["calibration"]
-MAD_TO_SIGMA: Final = 1.4826
-
-
-@dataclass(frozen=True)
-class _Impostors:
-    """Impostor scores, largest first, their Fisher z, and the units they are resampled by."""
-
-    scores: NDArray[np.float64]
-    z: NDArray[np.float64]
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-    units: int
-    groups: int
-    robust: bool
+SIDES: Final = ("left", "right")
+ORDER: Final = ("kind", "source", *SIDES, "score")
 
 
 def calibrate(
@@ -74,7 +61,7 @@ def calibrate(
     """
     rows: list[dict[str, Any]] = []
     for space in sorted(pairs["space"].unique().to_list()):
-        own = pairs.filter(pl.col("space") == space)
+        own = _numbered(pairs.filter(pl.col("space") == space))
         rows += _levels(own, {"space": space, "camera": None}, settings)
         for camera in sorted(set((camera_of or {}).values())):
             videos = sorted(v for v, c in (camera_of or {}).items() if c == camera)
@@ -101,7 +88,7 @@ def _levels(
 ) -> list[dict[str, Any]]:
     rows = []
     for level in LEVELS:
-        own = pairs.filter(pl.col("level") == level).sort(pairs.columns)
+        own = pairs.filter(pl.col("level") == level).sort(ORDER)
         known = _Level.of(own, settings)
         rows += [
             {**where, "level": level, "name": name, **known.common(settings)}
@@ -137,13 +124,13 @@ def _told_by_settings(level: str, name: str, settings: MatchSettings) -> _Told:
 class _Evidence:
     """Impostors with what follows from them: the estimate, and resampled ones."""
 
-    impostors: _Impostors
+    impostors: Impostors
     model: ImpostorModel
     rounds: list[ImpostorModel]
 
     @classmethod
-    def of(cls, impostors: _Impostors, settings: MatchSettings) -> _Evidence:
-        return cls(impostors, fit(impostors, settings), _bootstrap(impostors, settings))
+    def of(cls, impostors: Impostors, settings: MatchSettings) -> _Evidence:
+        return cls(impostors, fit(impostors, settings), list(resampled(impostors, settings)))
 
     def interval(self, far: float, settings: MatchSettings) -> tuple[float, float] | None:
         if not self.rounds:
@@ -164,7 +151,7 @@ class _Evidence:
         return tail if between is None else tail.at_least(between[1], far)
 
 
-def _source(impostors: _Impostors) -> str:
+def _source(impostors: Impostors) -> str:
     return "cohort" if impostors.robust else "known"
 
 
@@ -191,7 +178,17 @@ class _Level:
         found, reason = choose_impostors(known, pairs, settings)
         return cls(genuine, known, [_Evidence.of(each, settings) for each in found], reason)
 
-    @property
+    @cached_property
+    def genuine_groups(self) -> int:
+        """Independent pairs of one person."""
+        return _groups(self.genuine)
+
+    @cached_property
+    def known_groups(self) -> int:
+        """Independent pairs known to be two people."""
+        return _groups(self.known)
+
+    @cached_property
     def known_max(self) -> float | None:
         """The largest cosine of two tracks that are known to be two people."""
         return self.known.select(pl.col("score").max()).item()
@@ -202,15 +199,15 @@ class _Level:
         scores = self.genuine["score"].to_numpy()
         return {
             "genuine_pairs": self.genuine.height,
-            "genuine_tracks": _groups(self.genuine),
+            "genuine_tracks": self.genuine_groups,
             "genuine_mean": float(scores.mean()) if len(scores) else None,
             "genuine_p05": float(np.quantile(scores, 0.05)) if len(scores) else None,
             "genuine_p01": float(np.quantile(scores, 0.01)) if len(scores) else None,
             "impostor_pairs": chosen.model.pairs if chosen else self.known.height,
-            "impostor_groups": chosen.model.groups if chosen else _groups(self.known),
+            "impostor_groups": chosen.model.groups if chosen else self.known_groups,
             "impostor_from": _source(chosen.impostors) if chosen else None,
             "impostor_max": self.known_max,
-            "known_groups": _groups(self.known),
+            "known_groups": self.known_groups,
             "exceedances": settings.counted_exceedances,
         }
 
@@ -218,7 +215,7 @@ class _Level:
         """What the pairs themselves say of a threshold, without any model."""
         if in_effect is None:
             return {"far_counted": None, "fnmr": None}
-        units = _groups(self.known)
+        units = self.known_groups
         reached = _groups(self.known.filter(pl.col("score") >= in_effect))
         below = (self.genuine["score"] < in_effect).to_numpy()
         return {
@@ -293,7 +290,7 @@ def _of_model(model: ImpostorModel | None, far: float) -> dict[str, Any]:
 
 def choose_impostors(
     known: pl.DataFrame, pairs: pl.DataFrame, settings: MatchSettings
-) -> tuple[list[_Impostors], str | None]:
+) -> tuple[list[Impostors], str | None]:
     """The known impostor pairs and the cohort, the better one first, or a reason for neither.
 
     The cohort comes first where the known pairs are too few; it stands for nothing else.
@@ -302,10 +299,10 @@ def choose_impostors(
     groups = _groups(known)
     cohort = pairs.filter(pl.col("kind") == "cohort")
     tracks = _groups(cohort)
-    found = [_impostors(known, groups, robust=False)] if groups >= least else []
+    found = [Impostors.among(known, groups, robust=False)] if groups >= least else []
     if groups < settings.cohort_below and tracks >= least and tracks > groups:
         # Known impostors count among the unknown pairs; the fit ignores the genuine few.
-        found.insert(0, _impostors(pl.concat([cohort, known]), tracks, robust=True))
+        found.insert(0, Impostors.among(pl.concat([cohort, known]), tracks, robust=True))
     if found:
         return found, None
     return [], (
@@ -330,62 +327,17 @@ def _groups(pairs: pl.DataFrame) -> int:
     """Independent pairs: those of tracks, but no more than there are units to resample."""
     if not pairs.height:
         return 0
-    units = set(pairs["left"].to_list()) | set(pairs["right"].to_list())
-    return min(len(units), pairs.select("left", "right").n_unique())
+    return min(len(_names(pairs)), pairs.select("left", "right").n_unique())
 
 
-def _impostors(pairs: pl.DataFrame, groups: int, *, robust: bool) -> _Impostors:
-    ordered = pairs.sort(["score", "left", "right"], descending=[True, False, False])
-    names = sorted(set(ordered["left"].to_list()) | set(ordered["right"].to_list()))
-    number = {name: i for i, name in enumerate(names)}
-    left = np.array([number[name] for name in ordered["left"].to_list()], dtype=np.int64)
-    right = np.array([number[name] for name in ordered["right"].to_list()], dtype=np.int64)
-    scores = ordered["score"].to_numpy()
-    return _Impostors(scores, fisher_z(scores), left, right, len(names), groups, robust)
+def _names(pairs: pl.DataFrame) -> pl.Series:
+    """The tracks of pairs, sorted."""
+    return pl.concat([pairs[side].unique().alias("name") for side in SIDES]).unique().sort()
 
 
-def fit(
-    impostors: _Impostors,
-    settings: MatchSettings,
-    weights: NDArray[np.int64] | None = None,
-) -> ImpostorModel:
-    """The model of impostor scores; `weights` says how often each counts (default: once)."""
-    z = impostors.z if weights is None else np.repeat(impostors.z, weights)
-    count = len(z)
-    least = settings.counted_exceedances
-    if impostors.robust:
-        mean = float(np.median(z))
-        scale = MAD_TO_SIGMA * float(np.median(np.abs(z - mean)))
-        top: tuple[float, ...] = ()  # the largest may be genuine
-    else:
-        mean, scale = float(z.mean()), float(z.std(ddof=1)) if count > 1 else 0.0
-        kept = int(np.ceil(settings.far_exclude * count)) + least + 1
-        scores = impostors.scores
-        if weights is not None:
-            reached = np.flatnonzero(weights)[:kept]
-            scores = np.repeat(scores[reached], weights[reached])
-        top = tuple(scores[:kept].tolist())
-        if count >= 4 * least:
-            # A tail heavier than normal shows at the last pair that can be counted.
-            reach = -float(ndtri(least / count))
-            scale = max(scale, (float(z[least]) - mean) / reach)
-    return ImpostorModel(count, impostors.groups, mean, scale, impostors.groups - 1, top, least)
-
-
-def _bootstrap(impostors: _Impostors, settings: MatchSettings) -> list[ImpostorModel]:
-    """Models of resampled tracks; a pair of tracks counts as often as both are drawn."""
-    rng = np.random.default_rng(settings.bootstrap_seed)
-    models = []
-    for _ in range(settings.bootstrap_rounds):
-        drawn = np.bincount(rng.integers(impostors.units, size=impostors.units), minlength=1)
-        drawn = np.pad(drawn, (0, impostors.units - len(drawn)))
-        one = impostors.left == impostors.right
-        weights = np.where(
-            one, drawn[impostors.left], drawn[impostors.left] * drawn[impostors.right]
-        )
-        if weights.sum() >= 2:
-            models.append(fit(impostors, settings, weights))
-    return models
+def _numbered(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Pairs with their tracks as numbers in the order of the names: millions are sorted by them."""
+    return pairs.with_columns(pl.col(SIDES).cast(pl.Enum(_names(pairs))))
 
 
 def drift(new: pl.DataFrame, previous: pl.DataFrame) -> pl.DataFrame:

@@ -61,7 +61,7 @@ from identity_pipeline.storage.video.tables import MissingTableError
 from identity_pipeline.tables import LIBRARY_TABLES, empty
 
 SETTINGS = ("match", "cluster", "copies")
-CODE_VERSION = "9"
+CODE_VERSION = "10"
 """Raise it with every change of what `core.library.recompute` computes."""
 
 
