@@ -85,7 +85,7 @@ def show_camera(camera_name: str, as_json: bool, data: str | None) -> None:
     if as_json:
         echo_json(account.in_full())
         return
-    _tell(account, camera_page(account, store, settings.ride))
+    _tell(account, camera_page(account, store, settings))
 
 
 @camera.command("renew")
@@ -191,6 +191,7 @@ def _tell(account: CameraAccount, page: CameraPage) -> None:
         echo_table(("straight ahead of", "yaw", "pitch", ">riders", ">videos"), page.zeros)
     if page.phases:
         echo_table((">from", ">to", "part of the ride", "who says so"), page.phases)
+    _tell_faces(page)
     for sentence in (*page.expected, *account.unplaced):
         say(sentence)
     rows = (
@@ -200,3 +201,15 @@ def _tell(account: CameraAccount, page: CameraPage) -> None:
     echo_table((">version", "since", "why it began", "noticed at"), rows)
     for video, why in account.left_out:
         say(f"{video} does not count: {why}")
+
+
+def _tell_faces(page: CameraPage) -> None:
+    """What riders show, and what their faces measure, in each part of the ride."""
+    from identity_pipeline.core.faces.buckets import EXPRESSIONS
+
+    if page.shown:
+        expressions = (f">{name.replace('_', ' ')}" for name in EXPRESSIONS)
+        echo_table((">from", ">to", "riders there show", *expressions, ">of riders"), page.shown)
+    if page.faces:
+        columns = ("sharpness", "light", "size in px")
+        echo_table((">from", ">to", "8 of 10 faces there have", *columns), page.faces)

@@ -82,6 +82,42 @@ RIDE_TABLES: Final[dict[str, Table]] = {
         "phase_number",
         ranges={"with_good": COUNT, "rides": COUNT},
     ),
+    "ride_expressions": Table(  # of a model: what its riders show in each phase
+        {
+            "phase_number": pl.Int64,
+            "axis": pl.String,  # expression, lighting
+            "cell": pl.String,  # as in face_buckets
+            "riders": pl.Int64,  # that showed it there in a usable face
+            "of_riders": pl.Int64,  # of whom any cell of the axis was told there
+            "low": pl.Float64,  # 95 % interval of the share (Wilson)
+            "high": pl.Float64,
+        },
+        *("phase_number", "axis", "cell"),
+        ranges={"riders": COUNT, "of_riders": COUNT, "low": SHARE, "high": SHARE},
+    ),
+    "ride_faces": Table(  # of a model: what the faces of its riders measure in each phase
+        {
+            "phase_number": pl.Int64,  # null: wherever the phase is known
+            "figure": pl.String,  # a column of face_quality
+            "riders": pl.Int64,
+            "faces": pl.Int64,
+            "low": pl.Float64,  # a tenth of the faces has less, where each rider weighs the same
+            "usual": pl.Float64,  # median
+            "high": pl.Float64,  # a tenth has more
+        },
+        *("phase_number", "figure"),
+        ranges={"riders": COUNT, "faces": COUNT},
+    ),
+    "ride_failures": Table(  # of a model: where riders' faces fail the strict gate
+        {
+            "code": pl.String,  # of the gate
+            "phase_number": pl.Int64,
+            "rides": pl.Int64,  # in which most of the faces that fail by it are there
+            "of_rides": pl.Int64,  # in which so many fail by it that something can be said
+        },
+        *("code", "phase_number"),
+        ranges={"rides": COUNT, "of_rides": COUNT},
+    ),
     "ride_labels": Table(  # of a model: what people said of parts of the ride, and where it lies
         {
             "number": pl.Int64,  # in the order of the file, from 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
 from identity_pipeline.core.ride.phases import HUMAN
+from identity_pipeline.core.video.clock import clock
 
 NOT_KNOWN: Final = "not known"
 
@@ -58,6 +60,17 @@ def spans_of(phases: pl.DataFrame) -> list[Span]:
             starts, ends, named.iter_rows(), strict=True
         )
     ]
+
+
+def place_words(span: Span) -> str:
+    """What a stretch is called and when it is: `tunnel, 0:41 to 0:58`."""
+    return f"{span.words}, {clock(span.start_ms)} to {clock(span.end_ms)}"
+
+
+def longest_by_number(spans: Iterable[Span]) -> dict[int, Span]:
+    """Of each phase of the template that a video passes, its longest stretch."""
+    known = sorted((s for s in spans if s.number is not None), key=lambda s: s.end_ms - s.start_ms)
+    return {span.number: span for span in known if span.number is not None}
 
 
 def stretches_of(stretches: pl.DataFrame, step_ms: float) -> list[Span]:

@@ -30,7 +30,10 @@ from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.tables.camera import OF_A_MODEL
 
-RIDE_SHOWN: Final = ("ride_track", "ride_stretches", "ride_expected", "ride_labels")
+RIDE_SHOWN: Final = (
+    *("ride_track", "ride_stretches", "ride_labels"),
+    *("ride_expected", "ride_expressions", "ride_faces"),
+)
 
 
 class NoCameraError(IdentityPipelineError, LookupError):

@@ -22,8 +22,6 @@ import polars as pl
 
 from identity_pipeline.core.camera.versions import edition
 from identity_pipeline.core.ride.course import CHANNELS, Course, course_of
-from identity_pipeline.core.ride.expectation import expected_of, good_by_phase
-from identity_pipeline.core.ride.frame_phases import frame_phases
 from identity_pipeline.core.ride.labels import PhaseLabel, PlacedLabel, with_labels
 from identity_pipeline.core.ride.naming import name_phases
 from identity_pipeline.core.ride.phases import Phase
@@ -32,10 +30,8 @@ from identity_pipeline.core.ride.template import (
     NoTemplate,
     Template,
     build_template,
-    follow,
     other_ride_words,
 )
-from identity_pipeline.core.tracks.riders import rider_faces
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.library.camera_editions import (
     Content,
@@ -44,6 +40,7 @@ from identity_pipeline.stages.library.camera_editions import (
     of_each_camera,
 )
 from identity_pipeline.stages.library.copies_in_force import copies_in_force
+from identity_pipeline.stages.library.ride_faces import tables_of_faces
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.stages.video.camera_view import camera_of_video
 from identity_pipeline.stages.video.ride_phases import OTHER_RIDE, template_of
@@ -68,8 +65,6 @@ STEPS: Final = 4
 """Where too few follow one course, at most a quarter of those wanted is looked at besides."""
 LOOKED_AT: Final = 2
 """Times those wanted, at most: where fewer than half follow one course, no more videos are laid."""
-SEEN_BY: Final = ("frames", "face_tracks", "riders", "face_quality")
-"""The tables of a ride that say when a rider is seen well in it."""
 
 _ROUNDED: Final = pl.col(pl.Float64).round_sig_figs(6)
 """So that the last bits of another processor's sums change no table."""
@@ -235,7 +230,7 @@ class _Ride:
         phases = with_labels(name_phases(template, self.settings.ride), placed, least)
         tables = tables_of(template, phases, versions)
         tables["ride_labels"] = table_of_labels(placed)
-        tables["ride_expected"] = _expected(self.store, template, phases)
+        tables |= tables_of_faces(self.store, template, phases)
         return Content(tables, "ride_members", about)
 
     def is_still_said(self, name: EditionName, content: Content) -> bool:
@@ -406,22 +401,6 @@ def other_ride(store: TableStore, video: str) -> str | None:
         return None  # its own step tells of it
     state, sentence = row
     return sentence if state == OTHER_RIDE else None
-
-
-def _expected(store: TableStore, template: Template, phases: Sequence[Phase]) -> pl.DataFrame:
-    """The table `ride_expected`: of the rides that the template is made of."""
-    step_s = template.track.course.step_s
-    rides = []
-    for video in template.members:
-        try:
-            frames, *seen = (store.read(name, video) for name in SEEN_BY)
-        except (MissingTableError, DamagedFileError):
-            continue  # its own step tells of it
-        followed = follow(course_of(frames, step_s), template)
-        tracks, riders, quality = seen
-        faces = rider_faces(tracks, riders).join(quality.select("face_id", "loose"), on="face_id")
-        rides.append(good_by_phase(frame_phases(frames, followed, phases, step_s), faces))
-    return expected_of(rides)
 
 
 def tables_of(
