@@ -11,6 +11,8 @@ from identity_pipeline.tables.base import COUNT, SHARE, Table
 CHANNELS: Final = ("light", "contrast", "blown", "motion", "sharpness", "faces")
 """What a course is told by, in the order of its values; see `core.ride.course`."""
 
+_SEEN: Final = ("seconds", "fit", "usual_fit")
+
 RIDE_TABLES: Final[dict[str, Table]] = {
     "ride_phases": Table(
         {
@@ -40,8 +42,12 @@ RIDE_TABLES: Final[dict[str, Table]] = {
                 for name in ("light", "contrast", "motion", "sharpness")
             },
             "sentence": pl.String,  # why no phase is known; null where they are
+            "seconds": pl.Float64,  # of it whose pictures can tell whether it is the ride
+            "fit": pl.Float64,  # how well they do; see core.ride.scenery.Seen
+            "usual_fit": pl.Float64,  # the same of the videos of the ride
         },
-        ranges={"inside": SHARE, "cost": COUNT},
+        ranges={"inside": SHARE, "cost": COUNT, "seconds": COUNT},
+        optional=_SEEN,
     ),
     "ride_track": Table(  # of a model: the course that the rides of a camera have in common
         {
@@ -50,8 +56,11 @@ RIDE_TABLES: Final[dict[str, Table]] = {
             **dict.fromkeys(CHANNELS, pl.Float64),  # medians; null: not measured
             **{f"{name}_spread": pl.Float64 for name in CHANNELS},  # robust standard deviations
             "passed": pl.Int64,  # videos that pass it
+            "scenery": pl.Binary,  # what they show: 128 bytes, see core.ride.scenery.Scenery
+            "tells": pl.Boolean,  # whether that differs from its mirror image
         },
         "point",
+        later=("scenery", "tells"),
     ),
     "ride_usual": Table(  # of a model: how near its own videos are; one row
         {
@@ -60,7 +69,10 @@ RIDE_TABLES: Final[dict[str, Table]] = {
             "cost": pl.Float64,  # median, of videos that the template is not made of
             "limit": pl.Float64,  # more is another ride's
             "videos": pl.Int64,
+            "fit": pl.Float64,  # median, of how well their pictures fit those of the others
+            "rate": pl.Float64,  # share of its own that may be taken for another's
         },
+        later=("fit", "rate"),
     ),
     "ride_stretches": Table(  # of a model: its phases, without a gap, with what people say
         {
@@ -138,8 +150,12 @@ RIDE_TABLES: Final[dict[str, Table]] = {
             "frames_version": pl.String,  # data version of its table `frames`
             "counts": pl.Boolean,  # whether the model is made of it
             "cost": pl.Float64,  # of another ride's
+            "seconds": pl.Float64,  # of one that is another's by its pictures: as in ride_course
+            "fit": pl.Float64,
+            "usual_fit": pl.Float64,
         },
         "video_id",
+        later=_SEEN,
     ),
 }
 """By name."""

@@ -26,11 +26,12 @@ from identity_pipeline.core.ride.labels import PhaseLabel, PlacedLabel, with_lab
 from identity_pipeline.core.ride.naming import name_phases
 from identity_pipeline.core.ride.phases import Phase
 from identity_pipeline.core.ride.placing import place_labels
+from identity_pipeline.core.ride.scenery import Seen
 from identity_pipeline.core.ride.template import (
+    Apart,
     NoTemplate,
     Template,
     build_template,
-    other_ride_words,
 )
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.library.camera_editions import (
@@ -43,7 +44,7 @@ from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.ride_faces import tables_of_faces
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.stages.video.camera_view import camera_of_video
-from identity_pipeline.stages.video.ride_phases import OTHER_RIDE, template_of
+from identity_pipeline.stages.video.ride_phases import OTHER_RIDE, seen_columns, template_of
 from identity_pipeline.storage.cameras import tried
 from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import (
@@ -59,7 +60,7 @@ from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
 from identity_pipeline.tables.ride import OF_VIDEO, RIDE_TABLES
 
-CODE: Final = "3"
+CODE: Final = "4"
 """Of what is computed here and in `core.ride`; noted in each edition."""
 STEPS: Final = 4
 """Where too few follow one course, at most a quarter of those wanted is looked at besides."""
@@ -221,7 +222,7 @@ class _Ride:
         about = {
             "camera": self.record.camera,
             "version": name.version,
-            "videos": template.usual.n,
+            "videos": len(template.members),
             "code": CODE,
             "settings": chosen(self.settings, ("ride",)),
         }
@@ -349,12 +350,21 @@ def _courses(store: TableStore, videos: Iterable[str], step_s: float) -> dict[st
 
 def _template_in(model: Edition) -> Template:
     """The template of an edition, with the videos that it was made of."""
-    rows = model.table("ride_members").select("video_id", "counts", "cost").rows()
+    table = model.table("ride_members")
     return replace(
         template_of(model)[0],
-        members=tuple(video for video, counts, _ in rows if counts),
-        others={video: cost for video, counts, cost in rows if not counts},
+        members=tuple(table.filter("counts")["video_id"]),
+        others=_others_in(table),
     )
+
+
+def _others_in(members: pl.DataFrame) -> dict[str, Apart]:
+    """Who is another ride's, by a table `ride_members`."""
+    rows = members.filter(~pl.col("counts")).drop("frames_version", "counts")
+    return {
+        video: Apart(cost, None if seconds is None else Seen(seconds, fit, usual, False))
+        for video, cost, seconds, fit, usual in rows.iter_rows()
+    }
 
 
 def _too_few(found: Template | NoTemplate, followers: int) -> NoTemplate:
@@ -368,11 +378,8 @@ def _too_few(found: Template | NoTemplate, followers: int) -> NoTemplate:
 def other_rides(model: Edition) -> dict[str, str]:
     """The videos that were at hand when a model was made, and are another ride's, and why."""
     usual = template_of(model)[0].usual
-    rows = model.table("ride_members").filter(~pl.col("counts"))
-    return {
-        video: other_ride_words(cost, usual)
-        for video, cost in rows.select("video_id", "cost").iter_rows()
-    }
+    others = _others_in(model.table("ride_members"))
+    return {video: apart.words(usual) for video, apart in others.items()}
 
 
 def not_of_the_ride(store: TableStore, camera: str | None, videos: Sequence[str]) -> dict[str, str]:
@@ -418,6 +425,7 @@ def tables_of(
         "point": np.arange(template.length),
         "position_s": course.times_s,
         "passed": template.passed,
+        **_scenery_columns(template),
     }
     for channel, name in enumerate(CHANNELS):
         columns[name] = course.values[:, channel]
@@ -425,12 +433,14 @@ def tables_of(
     track = pl.DataFrame(columns).select(list(TABLES["ride_track"])).fill_nan(None)
     scales = {f"{n}_scale": s for n, s in zip(CHANNELS, template.track.scale, strict=True)}
     told = {"cost": usual.cost, "limit": usual.limit, "videos": usual.n}
+    if template.scenery and (fit := template.scenery.fit):
+        told |= {"fit": fit.usual, "rate": fit.rate}
     stretches = [
         (number, one.start, one.end, one.phase, one.title, one.source)
         for number, one in enumerate(phases)
     ]
     members = [
-        (video, versions.get(video), video not in template.others, template.others.get(video))
+        {"video_id": video, "frames_version": versions.get(video), **_membership(template, video)}
         for video in sorted([*template.members, *template.others])
     ]
     usual_row = _rows("ride_usual", [{"step_s": course.step_s, **scales, **told}])
@@ -440,6 +450,20 @@ def tables_of(
         "ride_stretches": _rows("ride_stretches", stretches),
         "ride_members": _rows("ride_members", members),
     }
+
+
+def _scenery_columns(template: Template) -> dict[str, Any]:
+    scenery = template.scenery
+    if scenery is None:
+        return dict.fromkeys(("scenery", "tells"))
+    return {"scenery": [row.tobytes() for row in scenery.mean], "tells": scenery.tells}
+
+
+def _membership(template: Template, video: str) -> dict[str, Any]:
+    apart = template.others.get(video)
+    if apart is None:
+        return {"counts": True}
+    return {"counts": False, "cost": apart.cost, **seen_columns(apart.seen)}
 
 
 def _rows(name: str, rows: Sequence[Any]) -> pl.DataFrame:
