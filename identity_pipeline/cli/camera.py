@@ -205,6 +205,7 @@ def _tell(account: CameraAccount, page: CameraPage) -> None:
     for columns, rows in lists:
         if rows:
             echo_table(columns, rows)
+    _tell_faces(page)
     for sentence in (*page.expected, *page.unheeded):
         say(sentence)
     versions = (
@@ -214,3 +215,15 @@ def _tell(account: CameraAccount, page: CameraPage) -> None:
     echo_table((">version", "since", "why it began", "noticed at"), versions)
     for video, why in account.left_out:
         say(f"{video} does not count: {why}")
+
+
+def _tell_faces(page: CameraPage) -> None:
+    """What riders show, and what their faces measure, in each part of the ride."""
+    from identity_pipeline.core.faces.buckets import EXPRESSIONS
+
+    if page.shown:
+        expressions = (f">{name.replace('_', ' ')}" for name in EXPRESSIONS)
+        echo_table((">from", ">to", "riders there show", *expressions, ">of riders"), page.shown)
+    if page.faces:
+        columns = ("sharpness", "light", "size in px")
+        echo_table((">from", ">to", "8 of 10 faces there have", *columns), page.faces)

@@ -38,7 +38,7 @@ def why(video: str, frame: int, as_json: bool, data: str | None) -> None:
     settings = merged_settings(overrides(data))
     store = open_store(settings)
     record = find_video(store, video)
-    faces = explained(store, record.video_id, frame, settings.selection)
+    faces = explained(store, record.video_id, frame, settings)
     if as_json:
         echo_json([face.as_json() for face in faces])
         return

@@ -262,6 +262,7 @@ class ExportPage:
         min_side_px: an image whose shorter side is below that is marked; None: none is.
         consent: what is known of the riders' consent, in sentences.
         expected: parts of the ride in which riders are hardly ever seen well, in sentences.
+        failing: faces that fail a gate where they do on most rides, in sentences.
     """
 
     video: VideoFacts
@@ -277,6 +278,7 @@ class ExportPage:
     moments_svg: str | None = None
     consent: tuple[str, ...] = ()
     expected: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
 
     @property
     def small_images(self) -> int:

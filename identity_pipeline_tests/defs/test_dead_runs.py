@@ -190,7 +190,7 @@ def note_after(instance: dg.DagsterInstance, root: Path, run: dg.DagsterRun) -> 
         dagster_event=event,
         dagster_instance=instance,
         dagster_run=run,
-        resources={"store": resources["store"]},
+        resources={name: resources[name] for name in ("store", "settings")},
     ) as context:
         failed_videos(context.for_run_failure())
     return FailureNotes(Layout(root)).get(VIDEO)
@@ -267,6 +267,18 @@ def test_the_note_says_who_tries_again(instance: dg.DagsterInstance, tmp_path: P
         instance, tmp_path / "other", run.with_tags({**run.tags, WILL_RETRY: "true"})
     )
     assert again is not None and "a new run takes it up" in again.sentence
+
+
+def test_the_note_says_that_nobody_tries_any_more(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    for _ in range(4):
+        run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
+    note = note_after(instance, tmp_path, run)
+    assert note is not None and note.sentence.startswith(
+        "Its run ended without a word before the first step; it failed 4 times, so it is not tried "
+        "again by itself (ingest.max_retries): once the cause is gone, `identity-pipeline run"
+    )
 
 
 def test_a_dead_video_that_dagster_gives_up_is_taken_up_at_once_and_not_for_ever(

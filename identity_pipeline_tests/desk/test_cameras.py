@@ -38,7 +38,7 @@ from identity_pipeline_tests.desk.opened import Opened, desk_on, opened
 from identity_pipeline_tests.made_up_cameras import make_known
 
 GONE_LABEL = PhaseLabel("v0002", 5, 9, "dark", "tunnel")
-FIGURES = "seats", "zero", "reach", "ride"
+FIGURES = "seats", "zero", "reach", "ride", "expressions"
 KNOWN, YOUNG = f"/cameras/{folder_of('cam1')}", f"/cameras/{folder_of('cam2')}"
 
 
@@ -61,6 +61,19 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "ride_stretches": pl.DataFrame(spans, schema=TABLES["ride_stretches"], orient="row"),
         "ride_expected": pl.DataFrame(
             [(0, 24, 24), (1, 0, 24)], schema=TABLES["ride_expected"], orient="row"
+        ),
+        "ride_expressions": pl.DataFrame(
+            [
+                (0, "expression", "smile", 30, 40, 0.6, 0.86),
+                (1, "expression", "smile", 3, 4, 0.3, 0.95),
+            ],
+            schema=TABLES["ride_expressions"],
+            orient="row",
+        ),
+        "ride_faces": pl.DataFrame(
+            [(0, "luma_mean", 40, 900, 61.5, 83.0, 107.2)],
+            schema=TABLES["ride_faces"],
+            orient="row",
         ),
         "ride_labels": table_of_labels([PlacedLabel(GONE_LABEL, None, None, "gone")]),
     }
@@ -97,6 +110,10 @@ def test_the_page_of_a_known_camera_shows_its_model_and_its_versions(desk: Opene
     reach = desk.page(f"/img/camera/{folder_of('cam1')}/reach.svg")
     assert "prefers-color-scheme:dark" in reach  # a picture brings the colours of its page
     assert "nobody" in reach and reach.count("data-cell") == 35
+    shares = desk.page(f"/img/camera/{folder_of('cam1')}/expressions.svg")
+    assert 'data-cell="smile" data-share="0.75"' in shares
+    assert shares.count("data-share") == 1  # of four riders in the other part nothing is said
+    assert "62 to 107" in shown
     seats = desk.page(f"/img/camera/{folder_of('cam1')}/seats.svg")
     assert seats.count('data-kind="seat"') >= 2 and seats.count('data-kind="boarding"') == 1
 
@@ -190,7 +207,8 @@ def test_the_command_says_the_same(data: Path) -> None:
         ("cam1", "2.20-0"),
         ("cam2", None),
     ]
-    assert "seat 0, front row" in said("show", "cam1")
+    shown = said("show", "cam1")
+    assert "seat 0, front row" in shown and "75%" in shown and "62 to 107" in shown
     told = json.loads(said("show", "cam1", "--json"))
     assert {row["cell"] for row in told["tables"]["camera_reach"]} >= {"smile"}
     for command in (("show", "cam9"), ("renew", "cam9"), ("renew", "cam9", "--videos", "v0001")):

@@ -11,7 +11,7 @@ from identity_pipeline.core.imagesets.challenge import KINDS
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.dataset import reached_here
 from identity_pipeline.stages.imagesets.page import _kinds_lacking, _pose_grid, _said_of
-from identity_pipeline.stages.imagesets.provenance import KnownCamera, Provenance
+from identity_pipeline.stages.imagesets.provenance import KnownCamera, KnownRide, Provenance
 from identity_pipeline.storage.cameras.editions import EditionName
 from identity_pipeline_tests.media.test_page import RIDER
 
@@ -94,6 +94,15 @@ def test_every_empty_cell_says_who_else_reaches_it() -> None:
     few = replace(CAMERA, reach=reach(CELLS.filter(pl.col("video_id") < "v02"), S.buckets))
     words = set(reached_here(rider, known(few), S)["empty_bins"].values())
     assert words == {"who reaches it here is not known (4 riders are too few)"}
+
+
+def test_what_a_rider_lacks_says_where_others_show_it() -> None:
+    rider = replace(RIDER, saved_faces=FACES)
+    smile, where = ("expression", "smile"), "most often in drop, 0:41 to 0:45"
+    ride = KnownRide(EditionName(1, 20, 20), (), (), {rider.person_id: {smile: where}})
+    told = reached_here(rider, replace(known(CAMERA), ride=ride), S)["empty_bins"]
+    without = reached_here(rider, known(CAMERA), S)["empty_bins"]
+    assert told == without | {"expression smile": f"{without['expression smile']}; {where}"}
 
 
 def test_a_pose_that_was_not_seen_says_whether_anybody_reaches_it() -> None:

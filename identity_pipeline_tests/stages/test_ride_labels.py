@@ -47,6 +47,8 @@ def film(store: TableStore, n: int) -> str:
     store.write("frames", name, shown.frames, "f")
     store.write("face_tracks", name, whole("face_tracks", faces), "f")
     store.write("face_quality", name, whole("face_quality", faces), "f")
+    faces = faces.with_columns(expression_bin=pl.lit("smile"), lighting_bin=pl.lit("normal"))
+    store.write("face_buckets", name, whole("face_buckets", faces), "f")
     rider = pl.DataFrame([{"track_id": 1, "person_id": 0, "reason": "rider"}])
     store.write("riders", name, whole("riders", rider), "f")
     return name
@@ -99,6 +101,10 @@ def test_an_edition_counts_in_which_parts_a_rider_is_seen_well(store: TableStore
     usual = stretches.filter(pl.col("phase") == "ride")
     assert dark.height and dark["rides"].min() >= 15
     assert (usual["with_good"] == usual["rides"]).all()
+    shown = newest(store).table("ride_expressions").filter(axis="expression", cell="smile")
+    good = stretches.filter(pl.col("with_good") > 0)  # one rider a ride, who always smiles
+    told = ("phase_number", "riders"), ("phase_number", "with_good")
+    assert shown.select(told[0]).rows() == good.select(told[1]).sort("phase_number").rows()
 
 
 def test_what_is_said_makes_an_edition_and_the_one_before_stays_as_it_was(
@@ -223,7 +229,8 @@ def test_what_is_of_the_day_in_an_edition_that_is_mended(store: TableStore) -> N
 
     nobody = store.read("riders", "ride-03").with_columns(person_id=pl.lit(None, pl.Int64))
     store.write("riders", "ride-03", nobody, "g")
-    assert other_after("1.20.1", "ride_track") == {"ride_expected.parquet"}
+    of_faces = {f"ride_{name}.parquet" for name in ("expected", "expressions", "faces")}
+    assert other_after("1.20.1", "ride_track") == of_faces
     changed = other_after("1.20", "ride_labels")
     assert {"ride_labels.parquet", "ride_stretches.parquet"} <= changed
     assert not changed & {"ride_track.parquet", "ride_usual.parquet", "ride_members.parquet"}

@@ -2,7 +2,8 @@
 
 Every ride of a camera passes the same places, so light, motion and sharpness of the whole picture
 follow the same course, sooner or later, slower or faster. What belongs here: those signals and
-their scale. What does not: laying one course on another (`core.ride.alignment`).
+their scale. What does not: laying one course on another (`core.ride.alignment`), and what pictures
+show (`core.ride.scenery`).
 
 ========= =========================================================== ==============
 channel   what it is                                                  unit
@@ -31,6 +32,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from identity_pipeline.core.ride.scenery import Signs, signs_of
 from identity_pipeline.tables.ride import CHANNELS
 
 Array = NDArray[np.float64]
@@ -62,10 +64,12 @@ class Course:
     Attributes:
         step_s: between two points.
         values: (n, len(CHANNELS)); NaN where a channel was not measured.
+        signs: (n, BITS) of its pictures, see `core.ride.scenery`; None: of no pictures.
     """
 
     step_s: float
     values: Array
+    signs: Signs | None = None
 
     @property
     def times_s(self) -> Array:
@@ -95,7 +99,7 @@ def course_of(frames: pl.DataFrame, step_s: float) -> Course:
         return Course(step_s, np.empty((0, len(CHANNELS))))
     cell = np.round(times / step_s).astype(np.int64)
     values = np.stack([_at_steps(cell, signals[:, c], step_s) for c in range(len(CHANNELS))], 1)
-    return Course(step_s, values)
+    return Course(step_s, values, signs_of(frames, times, len(values), step_s))
 
 
 def elapsed_s(frames: pl.DataFrame) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,6 +77,17 @@ def spans_of(phases: pl.DataFrame) -> list[Span]:
             starts, ends, named.iter_rows(), strict=True
         )
     ]
+
+
+def place_words(span: Span) -> str:
+    """What a stretch is called and when it is: `tunnel, 0:41 to 0:58`."""
+    return f"{span.words}, {clock(span.start_ms)} to {clock(span.end_ms)}"
+
+
+def longest_by_number(spans: Iterable[Span]) -> dict[int, Span]:
+    """Of each phase of the template that a video passes, its longest stretch."""
+    known = sorted((s for s in spans if s.number is not None), key=lambda s: s.end_ms - s.start_ms)
+    return {span.number: span for span in known if span.number is not None}
 
 
 def stretches_of(stretches: pl.DataFrame, step_ms: float) -> list[Span]:

@@ -15,6 +15,10 @@ interval). Videos above it are of another ride and left out, and it is done agai
 on the template in reverse, a course of the same light and motion that nobody rides: where that
 costs hardly more than the ride, the videos have no course in common, and there is no template
 rather than a bad one.
+
+Where pictures can tell (`core.ride.scenery`), they have the last word: a video that is found where
+it is laid is of the ride at any cost, as by night, and one that is not is another one's however
+well its light and motion fit.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from math import exp, log
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +51,8 @@ from identity_pipeline.core.ride.course import (
     median,
     scale_of,
 )
+from identity_pipeline.core.ride.scenery import Scenery, Seen, Signs, look_for, scenery_of
+from identity_pipeline.core.video.copies import BITS
 from identity_pipeline.settings import RideSettings
 
 MEDOID_STEP_S: Final = 0.8
@@ -63,6 +69,8 @@ SEEN_BY: Final = 0.5
 """Where a smaller share of the videos shows anything, the template ends."""
 NO_COURSE: Final = 0.001
 """Chance that videos without a common course are taken to have one (of the sign test)."""
+
+
 MAD_EFFICIENCY: Final = 0.37
 """Of the MAD beside the standard deviation, for normal values (Rousseeuw and Croux, "Alternatives
 to the median absolute deviation", J. Am. Stat. Assoc. 88, 1993): so much fewer degrees of freedom
@@ -87,6 +95,22 @@ class Usual:
     n: int
 
 
+class Apart(NamedTuple):
+    """Why a video is another ride's.
+
+    Attributes:
+        cost: of laying it on the ride.
+        seen: what it shows of the ride; None where the cost alone says it.
+    """
+
+    cost: float
+    seen: Seen | None = None
+
+    def words(self, usual: Usual) -> str:
+        """For people; `usual` is what the ride's own cost."""
+        return other_ride_words(self.cost, usual) if self.seen is None else self.seen.words
+
+
 @dataclass(frozen=True)
 class Template:
     """The course of a ride.
@@ -97,7 +121,8 @@ class Template:
         passed: (length,) how many of the videos pass each point.
         usual: what its videos cost.
         members: ids of the videos that it is made of, sorted.
-        others: cost of each video that was at hand and is another ride's, by id.
+        others: each video that was at hand and is another ride's, by id.
+        scenery: what its videos show on their way; None: of an edition from before it was told.
     """
 
     track: Track
@@ -105,7 +130,8 @@ class Template:
     passed: NDArray[np.int64]
     usual: Usual
     members: tuple[str, ...]
-    others: Mapping[str, float]
+    others: Mapping[str, Apart]
+    scenery: Scenery | None = None
 
     @property
     def length(self) -> int:
@@ -146,8 +172,10 @@ def build_template(
     taken = dict(sorted(measured.items(), key=lambda item: _shuffled(item[0])))
     taken = dict(list(taken.items())[: settings.videos_max])
     first, near = _medoid(list(taken.values()))
-    members, costs = _followers(taken, first, list(compress(taken, near)), settings, videos_min)
-    if len(members) < videos_min:
+    by_cost, costs = _followers(taken, first, list(compress(taken, near)), settings, videos_min)
+    ride = _of_the_ride(taken, by_cost, first, settings, videos_min)
+    members = ride.members if ride else by_cost
+    if ride is None or len(members) < videos_min:
         return NoTemplate(
             f"The ride of this camera is not known: {len(members)} of the {len(taken)} videos that "
             f"were looked at follow one course, and it takes {videos_min} (camera.videos_min). "
@@ -155,10 +183,84 @@ def build_template(
             "or a camera that is moved every day, would explain it.",
             len(members),
         )
-    track, spread, passed = _barycentre([taken[v] for v in sorted(members)], first)
-    usual = usual_of([costs[v] for v in sorted(members)], settings.other_ride_rate)
-    others = {v: costs[v] for v in sorted(costs) if v not in members}
-    return Template(track, spread, passed, usual, tuple(sorted(members)), others)
+    usual = usual_of([costs[v] for v in members if v in by_cost], settings.other_ride_rate)
+    return ride.template(usual, costs)
+
+
+class _Ride(NamedTuple):
+    """A template of which it is not told yet what its own cost; the rest as there.
+
+    Attributes:
+        seen: what each video that was at hand shows of it.
+    """
+
+    track: Track
+    spread: Array
+    passed: NDArray[np.int64]
+    scenery: Scenery
+    members: tuple[str, ...]
+    seen: Mapping[str, Seen]
+
+    def template(self, usual: Usual, costs: Mapping[str, float]) -> Template:
+        """With what its own cost, and what each video that was at hand costs."""
+        others = {}
+        for video in sorted(costs.keys() - set(self.members)):
+            seen = self.seen[video]
+            others[video] = Apart(costs[video], seen if seen.same_ride is False else None)
+        return Template(
+            self.track, self.spread, self.passed, usual, self.members, others, self.scenery
+        )
+
+
+def _of_the_ride(
+    courses: Mapping[str, Course],
+    by_cost: Collection[str],
+    first: Course,
+    settings: RideSettings,
+    videos_min: int,
+) -> _Ride | None:
+    """The template of those whose pictures show it; None where too few follow it anyhow.
+
+    Args:
+        courses: by video id.
+        by_cost: ids of those that follow it by their light and motion.
+        first: first shape of the template.
+        settings: what share of the ride's own may be taken for another's.
+        videos_min: with fewer members there is no template.
+    """
+    ride, told = None, sorted(by_cost)
+    for _ in range(ROUNDS):
+        if len(told) < videos_min:
+            return ride and ride._replace(members=tuple(told))
+        members = told
+        track, spread, passed = _barycentre([courses[v] for v in members], first)
+        scenery, seen = _scenery(courses, members, track, settings.other_ride_rate)
+        ride = _Ride(track, spread, passed, scenery, tuple(members), seen)
+        said = {v: one.same_ride for v, one in seen.items()}
+        told = sorted(v for v in courses if (v in by_cost if said[v] is None else said[v]))
+        if told == members:
+            break
+    return ride
+
+
+def _scenery(
+    courses: Mapping[str, Course], members: Sequence[str], track: Track, rate: float
+) -> tuple[Scenery, dict[str, Seen]]:
+    """What the members show on their way, and what each video shows of what the others do."""
+    laid = align_all(list(courses.values()), track)
+    shown = {
+        video: (_signs(course), one.position)
+        for (video, course), one in zip(courses.items(), laid, strict=True)
+    }
+    step_s = track.course.step_s
+    own = {video: shown[video] for video in members}
+    scenery, seen = scenery_of(own, len(track.course.values), step_s, rate)
+    others = {v: look_for(*each, scenery, step_s) for v, each in shown.items() if v not in own}
+    return scenery, seen | others
+
+
+def _signs(course: Course) -> Signs:
+    return np.zeros((len(course.values), BITS), np.int8) if course.signs is None else course.signs
 
 
 def usual_of(costs: Sequence[float], rate: float) -> Usual:
@@ -246,7 +348,7 @@ def _barycentre(courses: Sequence[Course], first: Course) -> tuple[Track, Array,
         spread = MAD_TO_DEVIATION * median(off)
         scale = MAD_TO_DEVIATION * median(off.reshape(-1, off.shape[2]))
         scale = np.maximum(np.where(np.isnan(scale), FLOORS, scale), FLOORS)
-        track = Track(replace(first, values=centre), scale)
+        track = Track(Course(first.step_s, centre), scale)
     return track, spread, passed
 
 
@@ -327,12 +429,21 @@ class Followed:
         same_ride: whether it is of the ride; None where that cannot be told: nothing was measured,
             or what there is would follow the ride backwards as well.
         sentence: for people, where it is not; else None.
+        seen: what it shows of the ride; None where nobody knows what the ride looks like.
     """
 
     alignment: Alignment
     nearness: float | None
     same_ride: bool | None
     sentence: str | None
+    seen: Seen | None = None
+
+
+NOTHING: Final = "Nothing was measured of its light and motion, so its phases are not known."
+TOO_LITTLE: Final = (
+    "It shows too little of the ride to tell where on it that is (it would follow the ride "
+    "backwards as well), so its phases are not known. For the camera it counts all the same."
+)
 
 
 def follow(course: Course, template: Template) -> Followed:
@@ -340,20 +451,22 @@ def follow(course: Course, template: Template) -> Followed:
     alignment = align(course, template.track)
     usual, cost = template.usual, alignment.cost
     if np.isnan(cost):
-        sentence = "Nothing was measured of its light and motion, so its phases are not known."
-        return Followed(alignment, None, None, sentence)
+        return Followed(alignment, None, None, NOTHING)
     share = log(cost / usual.cost) / log(usual.limit / usual.cost) if cost > 0 else -np.inf
-    if cost <= usual.limit:
-        # Nearer to the ride than halfway to what is another one: forwards against backwards.
-        backwards = align(course, _reversed(template.track)).cost
-        if backwards**2 * usual.cost > cost**2 * usual.limit:
-            return Followed(alignment, share, True, None)
-        sentence = (
-            "It shows too little of the ride to tell where on it that is (it would follow the ride "
-            "backwards as well), so its phases are not known, and the model is not made of it."
-        )
-        return Followed(alignment, share, None, sentence)
-    return Followed(alignment, share, False, other_ride_words(cost, usual))
+    seen = None
+    if template.scenery is not None:
+        step_s = template.track.course.step_s
+        seen = look_for(_signs(course), alignment.position, template.scenery, step_s)
+    if seen is not None and seen.same_ride is not None:
+        words = None if seen.same_ride else seen.words
+        return Followed(alignment, share, seen.same_ride, words, seen)
+    if cost > usual.limit:
+        return Followed(alignment, share, False, other_ride_words(cost, usual), seen)
+    # Nearer to the ride than halfway to what is another one: forwards against backwards.
+    backwards = align(course, _reversed(template.track)).cost
+    if backwards**2 * usual.cost > cost**2 * usual.limit:
+        return Followed(alignment, share, True, None, seen)
+    return Followed(alignment, share, None, TOO_LITTLE, seen)
 
 
 def other_ride_words(cost: float, usual: Usual) -> str:

@@ -162,7 +162,9 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
         # It prints the digest of all settings; those that shape it are in its cache key.
         of_ride = (video_id, tables.ride_video, tables.frames, step.models, settings)
         phases, camera = tables.ride_phases, KnownCamera.of(step.pinned)
-        known = None if phases is None else KnownRide.of(step.pinned, phases, step.settings.ride)
+        known = None
+        if phases is not None:
+            known = KnownRide.of(step.pinned, phases, tables.observed, step.settings)
         origin = provenance_of(*of_ride, step.highlights, step.consents, camera, known)
         source = registered(step.store, video_id).existing_path()
         crops, pack, reporter = inputs.crops, step.models.face_pack, step.reporter()

@@ -27,6 +27,7 @@ from identity_pipeline.storage.video.failures import (
     FailureNote,
     FailureNotes,
 )
+from identity_pipeline.storage.video.registry import mending_command
 from identity_pipeline.storage.video.tables import TableStore
 
 UNDER_WAY = [
@@ -242,7 +243,11 @@ def subject_of(run: dg.DagsterRun) -> str:
     minimum_interval_seconds=15,
     description="Leaves the reason on the video of a failed run, where its step could not.",
 )
-def failed_videos(context: dg.RunFailureSensorContext, store: dg.ResourceParam[TableStore]) -> None:
+def failed_videos(
+    context: dg.RunFailureSensorContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> None:
     """A killed worker and a failed check leave no note of their own.
 
     Nothing is noted where a later run has taken the video up, nor of a run that could not begin, or
@@ -261,7 +266,7 @@ def failed_videos(context: dg.RunFailureSensorContext, store: dg.ResourceParam[T
     said_by_step = noted is not None and noted >= began
     note = notes.get(video_id) if said_by_step else None
     if note is None:
-        note = note_of(context)
+        note = note_of(context, _who_tries_again(context, video_id, store, settings))
         notes.put(video_id, note)
     show_on_partition(context.instance, video_id, note)
 
@@ -299,8 +304,28 @@ def all_steps_done(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     return done >= set(planned.step_keys_to_execute)
 
 
-def note_of(context: dg.RunFailureSensorContext) -> FailureNote:
-    """What became of a failed run, as far as its events tell."""
+def _who_tries_again(
+    context: dg.RunFailureSensorContext, video_id: str, store: TableStore, settings: Settings
+) -> str:
+    """Who takes a video up whose run died, in words."""
+    if context.dagster_run.tags.get(WILL_RETRY) == "true":
+        return "a new run takes it up"
+    failures = failures_of(context.instance, video_id)
+    if failures <= settings.ingest.max_retries:
+        return "it is tried again (ingest.max_retries)"
+    return (
+        f"it failed {failures} times, so it is not tried again by itself (ingest.max_retries): "
+        f"once the cause is gone, `{mending_command(store.layout, video_id)}` does so"
+    )
+
+
+def note_of(context: dg.RunFailureSensorContext, again: str) -> FailureNote:
+    """What became of a failed run, as far as its events tell.
+
+    Args:
+        context: of the run.
+        again: who takes up a run that died; see `_who_tries_again`.
+    """
     failures = context.get_step_failure_events()
     if failures:
         event = failures[0]
@@ -313,8 +338,6 @@ def note_of(context: dg.RunFailureSensorContext) -> FailureNote:
     where = open_steps[-1] if open_steps else BEFORE
     at = f"at {where}" if open_steps else where
     message = _first_line(context.failure_event.message)
-    retried = context.dagster_run.tags.get(WILL_RETRY) == "true"
-    again = "a new run takes it up" if retried else "it is tried again (ingest.max_retries)"
     said = "" if message == UNSAID else f" {message}"
     sentence = f"Its run ended without a word {at}; {again}.{said}"
     return FailureNote(RUN_DIED, sentence, where, permanent=False)

@@ -48,8 +48,8 @@ def _camera(request: Request) -> Response:
     except IdentityPipelineError as error:
         status = 404 if isinstance(error, NoCameraError) else 422
         return page(request, "camera_absent.html.j2", status=status, room=ROOM, why=str(error))
-    store = desk_of(request).stores.tables
-    shown = camera_page(account, store, desk_of(request).settings)
+    store, settings = desk_of(request).stores.tables, desk_of(request).settings
+    shown = camera_page(account, store, settings)
     try:
         due = len(renewals(store, account.name))
     except DamagedFileError as error:  # what is damaged is kept by no video; the rest is shown

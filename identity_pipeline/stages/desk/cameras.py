@@ -15,7 +15,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from identity_pipeline.core.camera.seats import ELSEWHERE, SEAT
+from identity_pipeline.core.camera.usual_faces import FIGURES as OF_FACES
 from identity_pipeline.core.camera.watch import Figures
+from identity_pipeline.core.faces.buckets import EXPRESSIONS
 from identity_pipeline.core.ride.expectation import expectations
 from identity_pipeline.core.ride.spans import Span, called, clocks, stretches_of
 from identity_pipeline.errors import IdentityPipelineError
@@ -28,6 +30,7 @@ from identity_pipeline.media.camera_figures import (
     zero_svg,
     zero_words,
 )
+from identity_pipeline.media.expression_figure import expressions_svg
 from identity_pipeline.media.ride_figure import ride_svg
 from identity_pipeline.media.svg import themed
 from identity_pipeline.media.watch_figure import watch_svg
@@ -62,6 +65,10 @@ class CameraPage:
         others: cells of expression and light: axis, cell, share of the riders with its interval.
         usual: of phases and figures: phase, figure, usual value, band, videos.
         phases: of the ride: from, to, what it is, who says so.
+        faces: of its phases: from, to, what it is, then of each figure of riders' faces what eight
+            of ten have.
+        shown: of its phases: from, to, what it is, then the share of riders who show each
+            expression there, and of how many.
         expected: parts of the ride in which riders are hardly ever seen well, in sentences.
         unheeded: what people say of rides that counts for nothing here, or not yet, and why.
         versions: newest first.
@@ -73,6 +80,8 @@ class CameraPage:
     others: Sequence[tuple[str, str, str]]
     usual: Sequence[tuple[str, str, str, str, int]]
     phases: Sequence[tuple[str, str, str, str]]
+    faces: Sequence[tuple[str, ...]]
+    shown: Sequence[tuple[str, ...]]
     expected: Sequence[str]
     unheeded: Sequence[str]
     versions: Sequence[Mapping[str, Any]]
@@ -84,10 +93,11 @@ def camera_page(account: CameraAccount, store: TableStore, settings: Settings) -
     Args:
         account: what is known of it.
         store: the tables.
-        settings: which phases of the ride are named, and which camera filmed a video.
+        settings: which phases of the ride are named, of how many riders something is said, and
+            which camera filmed a video.
     """
     tables = account.tables
-    seats, spans = tables.get("camera_seats", pl.DataFrame()), _phases(account)
+    seats = tables.get("camera_seats", pl.DataFrame())
     return CameraPage(
         figures=[name for name, drawn in FIGURES.items() if drawn.known(account, store)],
         places=_places(seats),
@@ -95,9 +105,11 @@ def camera_page(account: CameraAccount, store: TableStore, settings: Settings) -
         others=_others(tables.get("camera_reach", pl.DataFrame())),
         usual=_usual(tables.get("camera_normals", pl.DataFrame())),
         phases=[
-            (*when, called(span), "people" if span.by_people else "its videos")
-            for span, when in zip(spans, clocks(spans), strict=True)
+            (*part, "people" if span.by_people else "its videos")
+            for span, part in _parts(_phases(account))
         ],
+        faces=_faces(account, settings.camera.videos_min),
+        shown=_shown(account, settings.camera.videos_min),
         expected=_expected(account, settings.ride),
         unheeded=[*unheeded(store, account.name), *strangers(store, settings)],
         versions=account.versions.rows(named=True)[::-1],
@@ -175,6 +187,12 @@ def _draw_ride(account: CameraAccount, store: TableStore, settings: Settings) ->
     return ride_svg(_step_s(track), rows, stretches, foreign=False)
 
 
+def _draw_expressions(account: CameraAccount, store: TableStore, settings: Settings) -> str:
+    del store
+    least = settings.camera.videos_min
+    return expressions_svg(account.ride["ride_expressions"], _phases(account), least)
+
+
 def _phases(account: CameraAccount) -> list[Span]:
     """Of the ride, on its own clock."""
     if not account.ride:
@@ -196,11 +214,16 @@ def _of(table: str) -> Callable[[CameraAccount, TableStore], bool]:
     return lambda account, _: not account.tables.get(table, pl.DataFrame()).is_empty()
 
 
+def _of_ride(table: str) -> Callable[[CameraAccount, TableStore], bool]:
+    return lambda account, _: not account.ride.get(table, pl.DataFrame()).is_empty()
+
+
 FIGURES: Final[Mapping[str, _Drawn]] = {
     "seats": _Drawn(_of("camera_seats"), _draw_seats),
     "zero": _Drawn(_of("camera_pose_zero"), _draw_zero),
     "reach": _Drawn(_of("camera_reach"), _draw_reach),
     "ride": _Drawn(lambda account, _: bool(account.ride), _draw_ride),
+    "expressions": _Drawn(_of_ride("ride_expressions"), _draw_expressions),
     "watch": _Drawn(lambda account, store: bool(_watched(account, store)), _draw_watch),
 }
 """By name; what each needs."""
@@ -254,3 +277,47 @@ def _usual(normals: pl.DataFrame) -> list[tuple[str, str, str, str, int]]:
 
 def _value(name: str, value: float) -> str:
     return f"{value:.0%}" if name in SHARES else f"{value:.3g}"
+
+
+def _faces(account: CameraAccount, least: int) -> list[tuple[str, ...]]:
+    """What riders' faces measure in each phase, by the figures of `ride_faces`."""
+    table = account.ride.get("ride_faces")
+    if table is None or table.is_empty():
+        return []
+    rows = {(row["phase_number"], row["figure"]): row for row in table.iter_rows(named=True)}
+    return [
+        (*part, *(_band(rows.get((span.number, figure)), least) for figure in OF_FACES))
+        for span, part in _parts(_phases(account))
+    ]
+
+
+def _shown(account: CameraAccount, least: int) -> list[tuple[str, ...]]:
+    """What riders show in each phase, by the expressions of `ride_expressions`."""
+    table = account.ride.get("ride_expressions")
+    if table is None or table.is_empty():
+        return []
+    own = table.filter(axis="expression")
+    rows = {(row["phase_number"], row["cell"]): row for row in own.iter_rows(named=True)}
+    told = []
+    for span, part in _parts(_phases(account)):
+        cells = [rows.get((span.number, cell)) for cell in EXPRESSIONS]
+        of = next((str(row["of_riders"]) for row in cells if row), "0")
+        told.append((*part, *(_share(row, least) for row in cells), of))
+    return told
+
+
+def _parts(spans: Sequence[Span]) -> list[tuple[Span, tuple[str, str, str]]]:
+    """Each part of the ride, with from when to when it is and what it is called."""
+    return [(span, (*when, called(span))) for span, when in zip(spans, clocks(spans), strict=True)]
+
+
+def _band(row: Mapping[str, Any] | None, least: int) -> str:
+    """Between what eight of ten faces are."""
+    if row is None or row["low"] is None or row["riders"] < least:
+        return "not known"
+    return f"{row['low']:.0f} to {row['high']:.0f}"
+
+
+def _share(row: Mapping[str, Any] | None, least: int) -> str:
+    known = row is not None and row["of_riders"] >= least
+    return f"{row['riders'] / row['of_riders']:.0%}" if row and known else "not known"

@@ -14,11 +14,13 @@ from typing import Final
 import polars as pl
 
 from identity_pipeline.core.camera.reach import COVERED, lacking
+from identity_pipeline.core.camera.shown_where import Cell, where_shown, with_places
 from identity_pipeline.core.camera.versions import kept_words, known_words
 from identity_pipeline.media.wording import shown_bin
 from identity_pipeline.settings import CameraSettings, Settings
 from identity_pipeline.stages.desk.pictures import RiderShown, RideShown
 from identity_pipeline.stages.library.camera_account import word_of
+from identity_pipeline.stages.video.laid_on import model_of, phases_of
 from identity_pipeline.stages.video.pinning import newest_pin, version_of
 from identity_pipeline.storage.cameras.cameras import NO_NAME, CameraRecord, Cameras, folder_of
 from identity_pipeline.storage.cameras.pins import CAMERA, Pinned, Pins
@@ -28,6 +30,7 @@ from identity_pipeline.storage.video.tables import TableStore
 COUNTED: Final = ("anchor", "coverage")
 """Sets that are to show what a rider looks like from all sides."""
 ZERO: Final = "camera_pose_zero"
+SHOWN_WHERE: Final = "ride_expressions"
 OLD_FRAME: Final = "angles of this ride are those before the lens."
 
 
@@ -72,7 +75,12 @@ def ride_camera(tables: TableStore, settings: Settings, ride: RideShown) -> Ride
     words = kept_words(_called(pinned.camera), model.name.version, model.name.videos)
     if _zero_of(tables, video_id) != zero:
         return RideCamera(f"{words}, by which it is yet to be made.", folder, {}, [_run(video_id)])
-    lacks = {rider.seat: _lacking(rider, reach, settings) for rider in ride.riders if rider.sets}
+    where = _where(tables, settings, video_id)
+    lacks = {
+        rider.seat: _lacking(rider, reach, where.get(rider.seat, {}), settings)
+        for rider in ride.riders
+        if rider.sets
+    }
     return RideCamera(f"{words}.", folder, lacks)
 
 
@@ -107,12 +115,29 @@ def _called(camera: str | None) -> str:
     return f"Camera {camera}" if camera else NO_NAME.capitalize()
 
 
-def _lacking(rider: RiderShown, reach: pl.DataFrame, settings: Settings) -> list[tuple[str, str]]:
+def _where(
+    tables: TableStore, settings: Settings, video_id: str
+) -> Mapping[int, Mapping[Cell, str]]:
+    """Of each rider, where others show most what this one may lack; nothing if that is not known.
+
+    Raises:
+        DamagedFileError: a table, or the model of the ride, is not what was written.
+    """
+    model, phases = model_of(tables, video_id), phases_of(tables, video_id)
+    if model is None or phases is None or SHOWN_WHERE not in model.tables:
+        return {}
+    faces = tables.read("candidates", video_id, ("frame_idx", "person_id", "loose"))
+    return where_shown(model.table(SHOWN_WHERE), phases, faces, settings.camera.videos_min)
+
+
+def _lacking(
+    rider: RiderShown, reach: pl.DataFrame, where: Mapping[Cell, str], settings: Settings
+) -> list[tuple[str, str]]:
     """Bins that no picture of a rider shows, those that riders reach before those nobody does."""
     told = [one.bins for own in rider.sets if own.kind in COUNTED for one in own.pictures]
     filled = {axis: {str(bins[axis]) for bins in told} for axis in COVERED}
-    found = lacking(reach, filled, settings).items()
+    found = with_places(lacking(reach, filled, settings), where)
     return sorted(
-        ((shown_bin(*which), words) for which, words in found),
+        ((shown_bin(*which), words) for which, words in found.items()),
         key=lambda row: row[1].startswith("never"),
     )

@@ -15,10 +15,10 @@ from identity_pipeline.media.timelines import track_timeline_svg
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.desk.drawing import NoPictureError
 from identity_pipeline.stages.desk.faces import Face, known_faces
-from identity_pipeline.stages.desk.ride_phases import phases_of
 from identity_pipeline.stages.imagesets.explanation import explained
 from identity_pipeline.stages.imagesets.why import measured_words, score_words, why_words
 from identity_pipeline.stages.specs.exported import TYPES, exported_rows
+from identity_pipeline.stages.video.laid_on import phases_of
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 
 
@@ -99,7 +99,7 @@ def why_of(store: TableStore, face: Face, settings: Settings) -> WhyOfFace:
         DamagedTableError, MissingTableError: a table cannot be read.
     """
     frame_idx = int(face.face_id.partition("-")[0])
-    told = explained(store, face.video_id, frame_idx, settings.selection)
+    told = explained(store, face.video_id, frame_idx, settings)
     own = next((one for one in told if one.ledger["face_id"] == face.face_id), None)
     if own is None:
         raise NoPictureError(f"The frame ledger of {face.video_id} has no such face.")

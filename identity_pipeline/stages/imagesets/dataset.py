@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from identity_pipeline.core.camera.reach import COVERED, filled_bins, lacking, reached_cells
+from identity_pipeline.core.camera.shown_where import with_places
 from identity_pipeline.core.imagesets.frame_ledger import NO_CONSENT, build_ledger
 from identity_pipeline.core.imagesets.summary import RiderSummary, summaries_of
 from identity_pipeline.core.privacy.redaction import Redaction
@@ -271,14 +272,14 @@ def reached_here(rider: RiderSummary, provenance: Provenance, settings: Settings
     if provenance.camera is None:
         return {}
     reach, filled = provenance.camera.reach, filled_bins(rider.saved_faces)
+    found, where = lacking(reach, filled, settings), provenance.where_others(rider.person_id)
     return {
         "coverage_of_what_riders_here_reach": {
             axis: f"{len(filled[axis] & cells)}/{len(cells)}"
             for axis, cells in reached_cells(reach, COVERED).items()
         },
         "empty_bins": {
-            f"{axis} {cell}": words
-            for (axis, cell), words in lacking(reach, filled, settings).items()
+            f"{axis} {cell}": words for (axis, cell), words in with_places(found, where).items()
         },
     }
 

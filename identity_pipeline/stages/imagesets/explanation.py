@@ -6,11 +6,13 @@ What belongs here: gathering it from the tables of a video. What does not: compa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from identity_pipeline.core.camera.usual_faces import beside_usual
 from identity_pipeline.core.faces.angles import ANGLES, MEASURED_ANGLES
 from identity_pipeline.core.imagesets.evidence import (
     Comparison,
@@ -22,7 +24,9 @@ from identity_pipeline.core.imagesets.evidence import (
     peers_in_moment,
 )
 from identity_pipeline.core.imagesets.faces import VECTORS
-from identity_pipeline.settings import SelectionSettings
+from identity_pipeline.core.ride.spans import Span, spans_of
+from identity_pipeline.settings import SelectionSettings, Settings
+from identity_pipeline.stages.video.laid_on import model_of, phases_of
 from identity_pipeline.storage.video.tables import TableStore
 
 
@@ -54,6 +58,8 @@ class Explained:
         bucket: beside the other candidates of its pose and expression.
         anchors: beside the other candidates that may be anchors, as a portrait.
         rival: beside the face that the ledger names.
+        usual: of one that fails a gate, what riders' faces measure there, in sentences; none where
+            the ride of its camera was not known.
     """
 
     ledger: dict[str, Any]
@@ -63,6 +69,7 @@ class Explained:
     bucket: Contest | None
     anchors: Contest | None
     rival: Comparison | None
+    usual: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -74,6 +81,7 @@ class Explained:
             **evidence,
             **{name: contest and _contest_json(contest) for name, contest in contests.items()},
             "rival": self.rival and self.rival._asdict(),
+            "usual": list(self.usual),
         }
 
 
@@ -92,16 +100,14 @@ def _measures(row: dict[str, Any]) -> dict[str, float | None]:
 MEASURES = ("quality_score", "score", *ANGLES, "stable_score")
 
 
-def explained(
-    store: TableStore, video_id: str, frame: int, settings: SelectionSettings
-) -> list[Explained]:
+def explained(store: TableStore, video_id: str, frame: int, settings: Settings) -> list[Explained]:
     """What became of each face of a frame, in the order of the ledger.
 
     Args:
         store: the tables.
         video_id: the video.
         frame: `frame_idx`.
-        settings: what an anchor is.
+        settings: what an anchor is, and of how many riders something is said.
     """
     ledger = store.read("frame_ledger", video_id)
     moments = None
@@ -111,7 +117,8 @@ def explained(
         store.read("candidates", video_id).drop(VECTORS),
         moments,
         {face: (state, reason) for face, state, reason in ledger[_ENDS].iter_rows()},
-        settings,
+        settings.selection,
+        _Place.of(store, video_id, frame, settings.camera.videos_min),
     )
     quality = store.read("face_quality", video_id)
     faces = []
@@ -125,6 +132,42 @@ _ENDS = ["face_id", "state", "reason"]
 
 
 @dataclass(frozen=True)
+class _Place:
+    """The part of the ride in which a frame is, and what riders' faces measure in each.
+
+    Attributes:
+        span: of the video.
+        usual: table `ride_faces`.
+        least: of a part with fewer riders nothing is usual.
+    """
+
+    span: Span
+    usual: pl.DataFrame
+    least: int
+
+    @classmethod
+    def of(cls, store: TableStore, video_id: str, frame: int, least: int) -> _Place | None:
+        """None where the part is not known, or the model of the ride tells nothing of faces."""
+        phases, model = phases_of(store, video_id), model_of(store, video_id)
+        if phases is None or model is None or "ride_faces" not in model.tables:
+            return None
+        span = _span_at(phases, frame)
+        return cls(span, model.table("ride_faces"), least) if span else None
+
+    def sentences(self, quality: Mapping[str, Any]) -> tuple[str, ...]:
+        """What is said of a rider's face, by its row of `face_quality`."""
+        failed = (*quality["loose_fails"], *quality["strict_fails"])
+        return beside_usual(self.usual, self.span, quality, failed, self.least)
+
+
+def _span_at(phases: pl.DataFrame, frame: int) -> Span | None:
+    """The stretch in which a frame is; None where its phase is not known."""
+    at = phases.filter(pl.col("frame_idx") == frame).drop_nulls("phase_number")["timestamp_ms"]
+    before = [span for span in spans_of(phases) if at.len() and span.start_ms <= at[0]]
+    return before[-1] if before else None
+
+
+@dataclass(frozen=True)
 class _Video:
     """The tables that tell a face from others, and how each face ended."""
 
@@ -132,6 +175,7 @@ class _Video:
     moments: pl.DataFrame | None
     ended: dict[str, tuple[str, str]]
     settings: SelectionSettings
+    place: _Place | None
 
     def _row(self, face_id: str) -> dict[str, Any] | None:
         rows = self.candidates.filter(pl.col("face_id") == face_id).to_dicts()
@@ -158,6 +202,7 @@ class _Video:
             self._contest(own, bucket),
             self._contest(own, anchors, portrait=True),
             self._beside(own, ledger["rival_face_id"]),
+            self.place.sentences(row) if self.place and ledger["person_id"] is not None else (),
         )
 
     def _contest(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -22,6 +23,7 @@ from identity_pipeline.core.camera.reach import (
     lacking_words,
     pose_cell,
 )
+from identity_pipeline.core.camera.shown_where import Cell, with_places
 from identity_pipeline.core.faces.buckets import UNKNOWN
 from identity_pipeline.core.imagesets.challenge import KINDS, challenge_kind
 from identity_pipeline.core.imagesets.evidence import Evidence
@@ -113,7 +115,7 @@ def export_page(
         settings_version=provenance.settings_sha256[:12],
         models=provenance.models,
         people=tuple(
-            _person_section(rider, cards, tables, provenance.camera, settings) for rider in riders
+            _person_section(rider, cards, tables, provenance, settings) for rider in riders
         ),
         pairs=tuple(cards["pair_set"]),
         timeline_svg=timeline_svg(tables, settings) if tables.frames.height else None,
@@ -124,6 +126,7 @@ def export_page(
         min_side_px=settings.export.min_side_px,
         consent=consent_sentences(provenance.consents),
         expected=provenance.ride.expected if provenance.ride else (),
+        failing=provenance.ride.failing if provenance.ride else (),
     )
 
 
@@ -131,7 +134,7 @@ def _person_section(
     rider: RiderSummary,
     cards: Mapping[str, Sequence[ImageCard]],
     tables: VideoTables,
-    camera: KnownCamera | None,
+    provenance: Provenance,
     settings: Settings,
 ) -> PersonSection:
     told = ("metadata", rider_file(rider.name))
@@ -152,14 +155,15 @@ def _person_section(
     )
     # What a moment shows counts for coverage, not the noise of single faces in it.
     faces = seen.filter(pl.col("stands").fill_null(False) | pl.col("face_id").is_in(shown))
-    said = _said_of(camera, settings)
+    camera, where = provenance.camera, provenance.where_others(rider.person_id)
+    said = _said_of(camera, settings, where)
     return PersonSection(
         rider=rider,
         sets=tuple(SetSection(TYPES[name], own[name]) for name in FOLDERS),
         grid=_pose_grid(faces, own["anchor_set"], own["coverage_set"], said),
         growth=_growth(rider, settings.selection.stop == "cut"),
         kinds_lacking=tuple(_kinds_lacking(seen, own["challenge_set"], said)),
-        bins_lacking=_bins_lacking(rider, camera, settings),
+        bins_lacking=_bins_lacking(rider, camera, where, settings),
         coverage_svg=coverage_grid_svg(
             rider.saved_faces, settings.buckets, seen=rider.seen.cells, headline=False
         ),
@@ -168,19 +172,29 @@ def _person_section(
 
 
 def _bins_lacking(
-    rider: RiderSummary, camera: KnownCamera | None, settings: Settings
+    rider: RiderSummary,
+    camera: KnownCamera | None,
+    where: Mapping[Cell, str],
+    settings: Settings,
 ) -> tuple[tuple[str, str, str], ...]:
     if camera is None:
         return ()
-    found = lacking(camera.reach, filled_bins(rider.saved_faces), settings)
+    found = with_places(lacking(camera.reach, filled_bins(rider.saved_faces), settings), where)
     return tuple((*which, words) for which, words in found.items())
 
 
-def _said_of(camera: KnownCamera | None, settings: Settings) -> Reached:
+def _said_of(
+    camera: KnownCamera | None, settings: Settings, where: Mapping[Cell, str] = MappingProxyType({})
+) -> Reached:
     """Who else shows a cell of an axis; of a camera that is not known nothing is said."""
     if camera is None:
         return lambda axis, cell: None
-    return lambda axis, cell: lacking_words(camera.reach, axis, cell, settings.camera)
+
+    def said(axis: str, cell: str) -> str:
+        words = lacking_words(camera.reach, axis, cell, settings.camera)
+        return with_places({(axis, cell): words}, where)[axis, cell]
+
+    return said
 
 
 def _card(image: Exported, observed: Mapping[str, Mapping[str, Any]]) -> ImageCard:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from identity_pipeline.core.camera.head_frame import zero_for
+from identity_pipeline.core.camera.shown_where import Cell, where_shown
+from identity_pipeline.core.camera.usual_faces import failing_as_usual
 from identity_pipeline.core.camera.versions import kept_words
 from identity_pipeline.core.privacy.consent import NOT_ASKED, Verdict, together
 from identity_pipeline.core.ride.expectation import expectations
@@ -17,7 +19,7 @@ from identity_pipeline.core.ride.spans import spans_of
 from identity_pipeline.media.page import ModelFacts
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.models.licences import licence_of
-from identity_pipeline.settings import RideSettings, Settings
+from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.cache_key import deciding_settings, shaping_settings
 from identity_pipeline.stages.video.notes import notes_of_file, notes_of_frames
 from identity_pipeline.storage.cameras.editions import EditionName
@@ -84,23 +86,31 @@ class KnownRide:
     Attributes:
         edition: of the model that the video keeps.
         expected: phases in which riders are hardly ever seen well, in sentences.
+        failing: faces that fail a gate where they do on most rides, in sentences.
+        where: of each rider, where others show most what this one may lack, by axis and bin.
     """
 
     edition: EditionName
     expected: tuple[str, ...]
+    failing: tuple[str, ...] = ()
+    where: Mapping[int, Mapping[Cell, str]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """As the manifest says it."""
-        return {"model": str(self.edition), "expected": list(self.expected)}
+        told = {"expected": list(self.expected), "failing_as_usual": list(self.failing)}
+        return {"model": str(self.edition), **told}
 
     @classmethod
-    def of(cls, pinned: Pinned, phases: pl.DataFrame, settings: RideSettings) -> KnownRide | None:
+    def of(
+        cls, pinned: Pinned, phases: pl.DataFrame, faces: pl.DataFrame, settings: Settings
+    ) -> KnownRide | None:
         """Of the model that a video keeps; None where it keeps none.
 
         Args:
             pinned: what it keeps.
             phases: its table `ride_phases`.
-            settings: which phases are named.
+            faces: its table `candidates`.
+            settings: which phases are named, and of how many riders something is said.
 
         Raises:
             DamagedFileError: the model is not what was written.
@@ -108,8 +118,12 @@ class KnownRide:
         model = pinned.edition(RIDE)
         if model is None:
             return None
-        told = expectations(spans_of(phases), model.table("ride_expected"), settings)
-        return cls(model.name, told)
+        return cls(
+            model.name,
+            expectations(spans_of(phases), model.table("ride_expected"), settings.ride),
+            failing_as_usual(model.table("ride_failures"), phases, faces),
+            where_shown(model.table("ride_expressions"), phases, faces, settings.camera.videos_min),
+        )
 
 
 @dataclass(frozen=True)
@@ -141,6 +155,10 @@ class Provenance:
     consents: Mapping[int, Verdict] | None = None
     camera: KnownCamera | None = None
     ride: KnownRide | None = None
+
+    def where_others(self, seat: int) -> Mapping[Cell, str]:
+        """Where riders show most what one may lack; nothing where the ride is not known."""
+        return self.ride.where.get(seat, {}) if self.ride else {}
 
     def refused(self, seats: Iterable[int]) -> Verdict | None:
         """Why nothing may be shown of some riders; None where it may."""

@@ -50,6 +50,7 @@ def why_words(face: Explained) -> Iterator[str]:
     """What would have changed it, and how it did beside others."""
     ledger = face.ledger
     yield str(ledger["would_change"])
+    yield from face.usual
     rival = ledger["rival_face_id"]
     if face.rival is not None:
         yield f"Beside {rival}: {_against(face.rival, 'picture')}."

@@ -33,7 +33,10 @@ from identity_pipeline.tables.camera import OF_A_MODEL
 
 DAMAGED: Final = "is damaged"
 """Instead of how many videos a model is of."""
-RIDE_SHOWN: Final = ("ride_track", "ride_stretches", "ride_expected", "ride_labels")
+RIDE_SHOWN: Final = (
+    *("ride_track", "ride_stretches", "ride_labels"),
+    *("ride_expected", "ride_expressions", "ride_faces"),
+)
 
 
 class NoCameraError(IdentityPipelineError, LookupError):

@@ -21,21 +21,18 @@ import numpy as np
 import polars as pl
 
 from identity_pipeline.core.camera.versions import edition
-from identity_pipeline.core.ride.course import CHANNELS, Course, course_of
-from identity_pipeline.core.ride.expectation import expected_of, good_by_phase
-from identity_pipeline.core.ride.frame_phases import frame_phases
+from identity_pipeline.core.ride.course import CHANNELS, Course
 from identity_pipeline.core.ride.labels import PhaseLabel, PlacedLabel, with_labels
 from identity_pipeline.core.ride.naming import name_phases
 from identity_pipeline.core.ride.phases import Phase
 from identity_pipeline.core.ride.placing import place_labels
+from identity_pipeline.core.ride.scenery import Seen
 from identity_pipeline.core.ride.template import (
+    Apart,
     NoTemplate,
     Template,
     build_template,
-    follow,
-    other_ride_words,
 )
-from identity_pipeline.core.tracks.riders import rider_faces
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.library.camera_editions import (
     Content,
@@ -44,10 +41,11 @@ from identity_pipeline.stages.library.camera_editions import (
     of_each_camera,
 )
 from identity_pipeline.stages.library.copies_in_force import copies_in_force
+from identity_pipeline.stages.library.ride_faces import tables_of_faces
 from identity_pipeline.stages.library.ride_labels import courses_of, says_more
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.stages.video.camera_view import camera_of_video
-from identity_pipeline.stages.video.ride_phases import OTHER_RIDE, template_of
+from identity_pipeline.stages.video.ride_phases import OTHER_RIDE, seen_columns, template_of
 from identity_pipeline.storage.cameras import tried
 from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import (
@@ -63,14 +61,12 @@ from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
 from identity_pipeline.tables.ride import OF_VIDEO, RIDE_TABLES
 
-CODE: Final = "3"
+CODE: Final = "4"
 """Of what is computed here and in `core.ride`; noted in each edition."""
 STEPS: Final = 4
 """Where too few follow one course, at most a quarter of those wanted is looked at besides."""
 LOOKED_AT: Final = 2
 """Times those wanted, at most: where fewer than half follow one course, no more videos are laid."""
-SEEN_BY: Final = ("frames", "face_tracks", "riders", "face_quality")
-"""The tables of a ride that say when a rider is seen well in it."""
 
 _ROUNDED: Final = pl.col(pl.Float64).round_sig_figs(6)
 """So that the last bits of another processor's sums change no table."""
@@ -230,7 +226,7 @@ class _Ride:
         about = {
             "camera": self.record.camera,
             "version": name.version,
-            "videos": template.usual.n,
+            "videos": len(template.members),
             "code": CODE,
             "settings": chosen(self.settings, ("ride",)),
         }
@@ -239,7 +235,7 @@ class _Ride:
         phases = with_labels(name_phases(template, self.settings.ride), placed, least)
         tables = tables_of(template, phases, versions)
         tables["ride_labels"] = table_of_labels(placed)
-        tables["ride_expected"] = _expected(self.store, template, phases)
+        tables |= tables_of_faces(self.store, template, phases)
         return Content(tables, "ride_members", about)
 
     def is_still_said(self, name: EditionName, content: Content) -> bool:
@@ -348,12 +344,21 @@ class _Ride:
 
 def _template_in(model: Edition) -> Template:
     """The template of an edition, with the videos that it was made of."""
-    rows = model.table("ride_members").select("video_id", "counts", "cost").rows()
+    table = model.table("ride_members")
     return replace(
         template_of(model)[0],
-        members=tuple(video for video, counts, _ in rows if counts),
-        others={video: cost for video, counts, cost in rows if not counts},
+        members=tuple(table.filter("counts")["video_id"]),
+        others=_others_in(table),
     )
+
+
+def _others_in(members: pl.DataFrame) -> dict[str, Apart]:
+    """Who is another ride's, by a table `ride_members`."""
+    rows = members.filter(~pl.col("counts")).drop("frames_version", "counts")
+    return {
+        video: Apart(cost, None if seconds is None else Seen(seconds, fit, usual, False))
+        for video, cost, seconds, fit, usual in rows.iter_rows()
+    }
 
 
 def _too_few(found: Template | NoTemplate, followers: int) -> NoTemplate:
@@ -367,11 +372,8 @@ def _too_few(found: Template | NoTemplate, followers: int) -> NoTemplate:
 def other_rides(model: Edition) -> dict[str, str]:
     """The videos that were at hand when a model was made, and are another ride's, and why."""
     usual = template_of(model)[0].usual
-    rows = model.table("ride_members").filter(~pl.col("counts"))
-    return {
-        video: other_ride_words(cost, usual)
-        for video, cost in rows.select("video_id", "cost").iter_rows()
-    }
+    others = _others_in(model.table("ride_members"))
+    return {video: apart.words(usual) for video, apart in others.items()}
 
 
 def not_of_the_ride(store: TableStore, camera: str | None, videos: Sequence[str]) -> dict[str, str]:
@@ -402,22 +404,6 @@ def other_ride(store: TableStore, video: str) -> str | None:
     return sentence if state == OTHER_RIDE else None
 
 
-def _expected(store: TableStore, template: Template, phases: Sequence[Phase]) -> pl.DataFrame:
-    """The table `ride_expected`: of the rides that the template is made of."""
-    step_s = template.track.course.step_s
-    rides = []
-    for video in template.members:
-        try:
-            frames, *seen = (store.read(name, video) for name in SEEN_BY)
-        except (MissingTableError, DamagedFileError):
-            continue  # its own step tells of it
-        followed = follow(course_of(frames, step_s), template)
-        tracks, riders, quality = seen
-        faces = rider_faces(tracks, riders).join(quality.select("face_id", "loose"), on="face_id")
-        rides.append(good_by_phase(frame_phases(frames, followed, phases, step_s), faces))
-    return expected_of(rides)
-
-
 def tables_of(
     template: Template, phases: Sequence[Phase], versions: Mapping[str, str | None]
 ) -> dict[str, pl.DataFrame]:
@@ -433,6 +419,7 @@ def tables_of(
         "point": np.arange(template.length),
         "position_s": course.times_s,
         "passed": template.passed,
+        **_scenery_columns(template),
     }
     for channel, name in enumerate(CHANNELS):
         columns[name] = course.values[:, channel]
@@ -440,12 +427,14 @@ def tables_of(
     track = pl.DataFrame(columns).select(list(TABLES["ride_track"])).fill_nan(None)
     scales = {f"{n}_scale": s for n, s in zip(CHANNELS, template.track.scale, strict=True)}
     told = {"cost": usual.cost, "limit": usual.limit, "videos": usual.n}
+    if template.scenery and (fit := template.scenery.fit):
+        told |= {"fit": fit.usual, "rate": fit.rate}
     stretches = [
         (number, one.start, one.end, one.phase, one.title, one.source)
         for number, one in enumerate(phases)
     ]
     members = [
-        (video, versions.get(video), video not in template.others, template.others.get(video))
+        {"video_id": video, "frames_version": versions.get(video), **_membership(template, video)}
         for video in sorted([*template.members, *template.others])
     ]
     usual_row = _rows("ride_usual", [{"step_s": course.step_s, **scales, **told}])
@@ -455,6 +444,20 @@ def tables_of(
         "ride_stretches": _rows("ride_stretches", stretches),
         "ride_members": _rows("ride_members", members),
     }
+
+
+def _scenery_columns(template: Template) -> dict[str, Any]:
+    scenery = template.scenery
+    if scenery is None:
+        return dict.fromkeys(("scenery", "tells"))
+    return {"scenery": [row.tobytes() for row in scenery.mean], "tells": scenery.tells}
+
+
+def _membership(template: Template, video: str) -> dict[str, Any]:
+    apart = template.others.get(video)
+    if apart is None:
+        return {"counts": True}
+    return {"counts": False, "cost": apart.cost, **seen_columns(apart.seen)}
 
 
 def _rows(name: str, rows: Sequence[Any]) -> pl.DataFrame:

@@ -411,7 +411,7 @@ _ENTRIES: Final = (
         highlights=("highlights",),
         camera=Learnt(tables=("camera_pose_zero", "camera_reach"), settings=("camera.videos_min",)),
         ride=Learnt(
-            tables=("ride_expected",),
+            tables=("ride_expected", "ride_expressions", "ride_failures"),
             settings=("ride.no_good_share",),
             inputs=("ride_phases",),
         ),
@@ -556,7 +556,10 @@ _ENTRIES: Final = (
         key="ride_template",
         group=LIBRARY,
         kinds=("numpy",),
-        inputs=("frames", "camera_places", "riders", "face_quality", "video_copies"),
+        inputs=(
+            *("frames", "camera_places", "riders", "face_quality", "face_buckets"),
+            "video_copies",
+        ),
         pool=LIBRARY_POOL,
         nightly=True,
     ),

@@ -13,7 +13,9 @@ from identity_pipeline.core.ride.alignment import Track, align, on_track, times_
 from identity_pipeline.core.ride.course import CHANNELS, LIGHT, MOTION, SHARPNESS, Course, course_of
 from identity_pipeline.core.ride.frame_phases import frame_phases
 from identity_pipeline.core.ride.phases import Phase
+from identity_pipeline.core.ride.scenery import Fit, Scenery, Seen
 from identity_pipeline.core.ride.template import Followed, Template, Usual, follow
+from identity_pipeline.core.video.copies import BITS
 from identity_pipeline.storage.cameras.cameras import RIDE, Cameras
 from identity_pipeline.storage.cameras.editions import Edition
 from identity_pipeline.storage.layout import Layout
@@ -75,9 +77,19 @@ def template_of(model: Edition) -> tuple[Template, list[Phase]]:
         Usual(usual["cost"], usual["limit"], usual["videos"]),
         (),
         {},
+        _scenery(track, usual),
     )
     stretches = model.table("ride_stretches").drop("phase_number")
     return template, [Phase(**row) for row in stretches.iter_rows(named=True)]
+
+
+def _scenery(track: pl.DataFrame, usual: Mapping[str, Any]) -> Scenery | None:
+    """What the ride looks like; None: of an edition from before that was told."""
+    if track["scenery"].null_count():
+        return None
+    mean = np.frombuffer(b"".join(track["scenery"].to_list()), np.int8).reshape(-1, BITS)
+    told = None if usual["fit"] is None else Fit(usual["fit"], usual["rate"])
+    return Scenery(mean, track["tells"].to_numpy(), told)
 
 
 def drawn(layout: Layout, row: Mapping[str, Any], frames: pl.DataFrame) -> str | None:
@@ -125,7 +137,15 @@ def _course(followed: Followed, template: Template) -> dict[str, Any]:
             for name in ("light", "contrast", "motion", "sharpness")
         },
         "sentence": followed.sentence,
+        **seen_columns(followed.seen),
     }
+
+
+def seen_columns(seen: Seen | None) -> dict[str, float | None]:
+    """What is written of what a video shows of a ride."""
+    if seen is None:
+        return {}
+    return {"seconds": seen.seconds, "fit": seen.fit, "usual_fit": seen.usual}
 
 
 def _row(values: dict[str, Any]) -> pl.DataFrame:

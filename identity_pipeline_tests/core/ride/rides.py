@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from identity_pipeline.core.video.copies import COLUMNS, ROWS
 from identity_pipeline.tables import TABLES
 
 FPS: Final = 10.0
@@ -101,7 +102,7 @@ class Ride:
     phases: list[str]
 
 
-def scenery(track: tuple[Part, ...], seed: int = 0) -> dict[str, Array]:
+def surroundings(track: tuple[Part, ...], seed: int = 0) -> dict[str, Array]:
     """What the track is like every 0.05 s: its parts, and what is there on every ride."""
     rng = np.random.default_rng(seed)
     parts = [np.full(round(part.seconds * 20), n) for n, part in enumerate(track)]
@@ -119,12 +120,49 @@ def scenery(track: tuple[Part, ...], seed: int = 0) -> dict[str, Array]:
     return {"number": number.astype(np.float64), "light": light, "pace": pace, "along": along}
 
 
+def pictures(place: Array, scenery: int, seed: int, faint: float = 0.0) -> list[bytes]:
+    """Hashes of what is shown at points of a track of 0.05 s.
+
+    Every camera shows its seats all the ride and every track the same things at the same times, as
+    likely on the left as on the right; besides, the scenery, and noise.
+
+    Args:
+        place: (n,) the points.
+        scenery: what stands beside the track.
+        seed: of the noise.
+        faint: how much more noise than scenery, as by night.
+    """
+    rows, columns = ROWS - 1, COLUMNS
+
+    def field(of: int, seconds: float) -> Array:
+        knots = np.random.default_rng([of, 23]).normal(size=(200, rows, columns))
+        at = place / 20 / seconds
+        low = np.floor(at).astype(np.int64)
+        part = (at - low)[:, None, None]
+        return knots[low] * (1 - part) + knots[low + 1] * part
+
+    shared = field(-1 % 1000, 1.0)
+    shown = 2 * np.random.default_rng(5).normal(size=(rows, columns))
+    noise = np.random.default_rng([seed, 29]).normal(size=(len(place), rows, columns))
+    steps = shown + shared + shared[..., ::-1] + field(scenery, 0.8) + (1 + faint) * noise
+    flat = steps.reshape(len(place), -1)
+    large = np.abs(flat) >= np.median(np.abs(flat), axis=1, keepdims=True)
+    both = np.concatenate([np.packbits(flat > 0, axis=1), np.packbits(large, axis=1)], axis=1)
+    return [row.tobytes() for row in both]
+
+
 def ride(
-    train: Train, seed: int, track: tuple[Part, ...] = TRACK, fps: float = FPS, course: int = 0
+    train: Train,
+    seed: int,
+    track: tuple[Part, ...] = TRACK,
+    fps: float = FPS,
+    course: int = 0,
+    scenery: int | None = None,
+    faint: float = 0.0,
 ) -> Ride:
-    """A video of a ride: deterministic in its arguments."""
+    """A video of a ride: deterministic in its arguments; without `scenery` it has no pictures."""
     rng = np.random.default_rng([seed, 7])
-    place = scenery(track, course)
+    place = surroundings(track, course)
     seconds = _times(train, track, rng)
     at = _positions(seconds, fps, train, track)
     number = place["number"][at].astype(np.int64)
@@ -163,7 +201,7 @@ def ride(
         "scene_correlation": [None, *(1 - np.clip(motion, 0, 1)).tolist()[1:]],
         "decode_error": [None] * n,
         "face_count": seen,
-        "look_hash": [None] * n,
+        "look_hash": [None] * n if scenery is None else pictures(at, scenery, seed, faint),
         "sampling_fps": [None] * n,
     }
     return Ride(pl.DataFrame(rows, schema=TABLES["frames"]), [part.phase for part in parts])
