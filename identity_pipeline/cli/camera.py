@@ -112,7 +112,7 @@ def renew_cameras(
       identity-pipeline camera renew cam3 --videos ride_004-1a2b3c4d
     """
     from identity_pipeline.stages.library.camera_account import named
-    from identity_pipeline.stages.library.camera_renewal import Renewal, renew, renewals
+    from identity_pipeline.stages.library.camera_renewal import renew, renewals
     from identity_pipeline.stages.library.ride_labels import strangers
     from identity_pipeline.storage.cameras.cameras import UNNAMED, Cameras
 
@@ -124,14 +124,12 @@ def renew_cameras(
     settings = merged_settings(overrides(data))
     store, some = open_store(settings), videos or None
     names = [named(store.layout, camera_name)] if camera_name else Cameras(store.layout).names()
-    moved, problems = list[Renewal](), list[str]()
-    for name in names:
-        if dry_run:
-            moved += renewals(store, name, some)
-            continue
-        new, wrong = renew(store, settings, name, some)
-        moved, problems = moved + new, problems + wrong
-    problems = list(dict.fromkeys(problems))
+    if dry_run:
+        told = [(renewals(store, name, some), list[str]()) for name in names]
+    else:
+        told = [renew(store, settings, name, some) for name in names]
+    moved = [each for due, _ in told for each in due]
+    problems = list(dict.fromkeys(problem for _, wrong in told for problem in wrong))
     if as_json:
         outdated = [asdict(each) for each in moved]
         echo_json({"dry_run": dry_run, "outdated": outdated, "damage": problems})

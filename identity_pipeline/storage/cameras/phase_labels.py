@@ -92,11 +92,7 @@ class PhaseLabels:
             PhaseLabelError: this cannot be said.
             LockBusyError: somebody else keeps the file.
         """
-        try:
-            words = {**asdict(label), "camera": camera or "", "title": label.title or ""}
-            said = _checked({name: str(word).strip() for name, word in words.items()})
-        except ValueError as error:
-            raise PhaseLabelError(f"that cannot be said of a ride: {error}.") from None
+        said = _to_be_said(camera, label)
         with self._locked("adding a label"):
             text, known = self._read()
             if known and known[-1][1:] == said:
@@ -229,6 +225,15 @@ def _line(number: int, header: Sequence[str], cells: Sequence[str]) -> SaidLabel
         return SaidLabel(number, *told)
     except ValueError as error:
         raise ValueError(f"line {number}: {error}") from None
+
+
+def _to_be_said(camera: str | None, label: PhaseLabel) -> tuple[str, PhaseLabel]:
+    """Camera and label as the file will hold them; a PhaseLabelError says what is wrong."""
+    words = {**asdict(label), "camera": camera or "", "title": label.title or ""}
+    try:
+        return _checked({name: str(word).strip() for name, word in words.items()})
+    except ValueError as error:
+        raise PhaseLabelError(f"that cannot be said of a ride: {error}.") from None
 
 
 def _checked(row: Mapping[str, str]) -> tuple[str, PhaseLabel]:
