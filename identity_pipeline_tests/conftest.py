@@ -16,11 +16,12 @@ import pytest
 
 import identity_pipeline
 from identity_pipeline.cli.lists import console
+from identity_pipeline.defs.resources.kept_models import keep_models
 from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.models.packs import kept_folder, pack_folder
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline_tests.curated_library import call
-from identity_pipeline_tests.library import VideoLibrary
+from identity_pipeline_tests.library import DET_SIZE, VideoLibrary
 from identity_pipeline_tests.synthetic import write_video
 from identity_pipeline_tests.teaching_library import label, rides, write_library
 from identity_pipeline_tests.workers import ByFile, made_once
@@ -57,6 +58,15 @@ def _no_waiting_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _networks_stay_open() -> None:
+    """A run finds the networks of the run before it open, as in a warm worker of the queue.
+
+    A run in a process of its own opens them itself.
+    """
+    keep_models(at_once=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 @pytest.fixture(scope="session")
@@ -137,7 +147,9 @@ def library(tmp_path: Path, real_pack: Path, vision_encoder: Path) -> Iterator[V
 @pytest.fixture(scope="session")
 def real_library(tmp_path_factory: pytest.TempPathFactory, real: Path) -> Iterator[VideoLibrary]:
     """All real clips with the models that are the default, processed once for the whole session."""
-    for opened in VideoLibrary.open(tmp_path_factory.mktemp("real"), OPEN, BUNDLED / "vision"):
+    for opened in VideoLibrary.open(
+        tmp_path_factory.mktemp("real"), OPEN, BUNDLED / "vision", DET_SIZE
+    ):
         for clip in sorted((real / "videos").glob("*.mp4")):
             result = opened.run(clip)
             assert result.success, f"{clip.name} failed"
@@ -150,11 +162,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VideoLibrary]:
     ride = BUNDLED / "rides" / "demo_solo.mp4"
 
     def process(root: Path) -> None:
-        for opened in VideoLibrary.open(root, OPEN, BUNDLED / "vision"):
+        for opened in VideoLibrary.open(root, OPEN, BUNDLED / "vision", DET_SIZE):
             assert opened.run(ride).success
 
     root = made_once("demo", tmp_path_factory, process)
-    for opened in VideoLibrary.open(root, OPEN, BUNDLED / "vision"):
+    for opened in VideoLibrary.open(root, OPEN, BUNDLED / "vision", DET_SIZE):
         opened.register(ride)
         yield opened
 

@@ -14,12 +14,15 @@ import polars as pl
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.instance.partitions import videos
 from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.settings import ModelSettings
 from identity_pipeline.storage.folder.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+DET_SIZE = ModelSettings().det_size
+"""What the detector is given by default, px; half of that takes a third of its time."""
 
 
 @dataclass
@@ -31,14 +34,17 @@ class VideoLibrary:
     groups: dict[str, dict[str, Any]]
 
     @classmethod
-    def open(cls, root: Path, pack: Path, vision: Path) -> Iterator[VideoLibrary]:
-        """A library that lasts as long as the generator."""
+    def open(
+        cls, root: Path, pack: Path, vision: Path, det_size: int = DET_SIZE // 2
+    ) -> Iterator[VideoLibrary]:
+        """A library that lasts as long as the generator; small faces need the whole `DET_SIZE`."""
         groups = {
             "paths": {"data": str(root)},
             "models": {
                 "face_pack": str(pack),
                 "vision_encoder": str(vision),
                 "device": "cpu",
+                "det_size": det_size,
                 "arcface_like": True,  # the pack of the tests carries no numbers
             },
             "export": {"checks": ["320"]},  # the others take most of the time of an export

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from identity_pipeline.storage.folder.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline_tests.conftest import BUNDLED, OPEN
+from identity_pipeline_tests.curated_library import asked
 
 CHECKOUT = Path(__file__).parents[2]
 PATIENCE_S = 120.0
@@ -65,8 +65,7 @@ def test_a_batch_of_videos_ends_with_the_one_at_work(
     with dagster_instance(layout) as instance:
         runs = instance.get_runs()
     assert [run.status for run in runs] == [dg.DagsterRunStatus.CANCELED]
-    seen = started("status", "--json", "--data", str(data), *models)
-    told = json.loads(seen.communicate(timeout=PATIENCE_S)[0])
+    told = asked(tmp_path, "status", *models)
     assert sorted(video["state"] for video in told["videos"]) == ["paused", "pending", "pending"]
 
 

@@ -6,9 +6,8 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import polars as pl
@@ -30,6 +29,7 @@ from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.progress.pause import Pause, pause
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import call
+from identity_pipeline_tests.processes import ended, program, wait_for_word
 from identity_pipeline_tests.teaching_library import Ride, rides, write_library, write_ride
 
 PEOPLE = 24
@@ -41,6 +41,8 @@ SETTINGS = {
     # Light hides who people are here, so true labels look doubtful.
     "IDENTITY_PIPELINE__TRAIN__DOUBTFUL_SHARE_MAX": "1",
     "IDENTITY_PIPELINE__MODELS__DEVICE": "cpu",
+    # How far a threshold may be off is tested elsewhere, and takes long.
+    "IDENTITY_PIPELINE__MATCH__BOOTSTRAP_ROUNDS": "20",
 }
 
 
@@ -197,39 +199,30 @@ def test_too_few_labels_still_make_and_enrich_profiles(
     assert TrainingSessions(layout(tmp_path)).last() is None
 
 
-def training_at_epoch_3(root: Path, epochs: int) -> subprocess.Popen[str]:
-    """A process that trains and has just told of its third epoch."""
-    environment = {
-        **os.environ,
-        **SETTINGS,
-        "IDENTITY_PIPELINE__TRAIN__EPOCHS": str(epochs),
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-    }
-    arguments = ["train", "--data", str(root / "data")]
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "identity_pipeline", *arguments],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("epoch   3"):
-            break
-    return process
+def training_at_epoch_3(root: Path, epochs: int) -> tuple[BaseProcess, int, Path]:
+    """A process that trains and has just told of its third epoch, its id, and what it says."""
+    environment, said = {"IDENTITY_PIPELINE__TRAIN__EPOCHS": str(epochs)}, root / "said"
+    process = program(
+        "identity_pipeline", "train", "--data", root / "data", said=said, environment=environment
+    )
+    assert process.pid is not None
+    wait_for_word(process, said, "\nepoch   3")
+    return process, process.pid, said
 
 
 def test_a_training_is_seen_by_status_and_stopped_by_a_pause(taught: Path) -> None:
-    process = training_at_epoch_3(taught, epochs=500)
-    process.send_signal(signal.SIGSTOP)  # it stands still while it is looked at
+    process, pid, said = training_at_epoch_3(taught, epochs=500)
+    os.kill(pid, signal.SIGSTOP)  # it stands still while it is looked at
     (seen,) = (step for step in Heartbeats(layout(taught)).all() if not step.ended)
     library = json.loads(call(taught, "status", "--json"))["library"]
     phases = {phase["step"]: phase for phase in library["phases"]}
     pause(layout(taught), Pause("now", "somebody", "GPU needed"))
-    process.send_signal(signal.SIGCONT)
-    _, told = process.communicate()
+    os.kill(pid, signal.SIGCONT)
+    status, told = ended(process), said.read_text()
     assert (seen.step, seen.unit, seen.total) == ("projection_head", "epochs", 500)
     assert phases["projection_head"]["state"] == "running"
     assert phases["training_set"]["state"] == "done"
-    assert process.returncode == TRY_LATER and "Paused by somebody" in told
+    assert status == TRY_LATER and "Paused by somebody" in told
     assert "stopped early, after" in told
     assert seen.pid not in {step.pid for step in Heartbeats(layout(taught)).all()}
     session = TrainingSessions(layout(taught)).last()
@@ -258,10 +251,10 @@ def test_grouping_anew_is_seen_by_status_while_it_works(taught: Path) -> None:
 def test_a_training_that_is_interrupted_keeps_what_it_learned_and_resumes_exactly(
     taught: Path,
 ) -> None:
-    process = training_at_epoch_3(taught, epochs=40)
-    process.send_signal(signal.SIGTERM)
-    _, told = process.communicate()
-    assert process.returncode != 0
+    process, pid, said = training_at_epoch_3(taught, epochs=40)
+    os.kill(pid, signal.SIGTERM)
+    assert ended(process) != 0
+    told = said.read_text()
     assert "Training session 1 stopped early, after " in told
     assert "profile created, +" in told
     assert ProfileStore(layout(taught)).all()
@@ -278,10 +271,10 @@ def test_a_training_that_is_interrupted_keeps_what_it_learned_and_resumes_exactl
     assert "set models.device to auto" in call(
         taught, "train", "--resume", "--device", "cuda", code=1
     )
-    said = call(taught, "train", "--resume", "--device", "auto")
-    assert "Training session 1 is complete: 40 epochs." in said
+    told = call(taught, "train", "--resume", "--device", "auto")
+    assert "Training session 1 is complete: 40 epochs." in told
     moved = f"after {stopped.epochs} epochs from cuda to cpu"
-    assert f"It changed its device {moved}: one device" in said
+    assert f"It changed its device {moved}: one device" in told
     resumed = TrainingSessions(layout(taught)).last()
     assert resumed is not None and resumed.device == "cpu"
     assert resumed.moved == HeadStore(layout(taught)).card(str(resumed.head_id)).moved == (moved,)

@@ -64,7 +64,12 @@ def test_no_step_or_check_of_the_library_shows_a_traceback(
     damage(Layout(root))
     quick = {"step_retries": 0, "free_mb_min": 0}
     defs = build_defs(
-        SettingsResource.of(paths={"data": str(root)}, ingest=quick, train={"epochs": 1})
+        SettingsResource.of(
+            paths={"data": str(root)},
+            ingest=quick,
+            train={"epochs": 1},
+            match={"bootstrap_rounds": 20},
+        )
     )
     job, graph = defs.resolve_implicit_global_asset_job_def(), defs.resolve_asset_graph()
     whole = {k: graph.get(k) for k in graph.materializable_asset_keys}

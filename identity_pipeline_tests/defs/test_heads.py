@@ -56,6 +56,7 @@ class Learning:
         groups = {
             "paths": {"data": str(root / "data")},
             "models": {"device": "cpu"},
+            "match": {"bootstrap_rounds": 20},  # intervals are tested elsewhere
             "train": {
                 "base_share": 0,
                 "epochs": 5,

@@ -18,11 +18,11 @@ from identity_pipeline_tests.desk.browsing import (
     chromium,
     copy_library,
 )
-from identity_pipeline_tests.library import VideoLibrary
+from identity_pipeline_tests.library import DET_SIZE, VideoLibrary
 
 DEMO = os.environ.get("IDENTITY_PIPELINE_DEMO")
-HALF = {"video": {"analysis_fps": 5.0}}
-"""Of these rides every other frame is looked at: that is enough to tell who is who."""
+HALF = {"video": {"analysis_fps": 5.0}, "models": {"det_size": DET_SIZE // 2}}
+"""Of these rides every other frame is looked at, at half the size: enough to tell who is who."""
 NO_PICTURES = ("identity_dataset", "face_index", "frame_ledger")
 """Assets that the second and third ride do without: an export takes half of the time of a ride."""
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +12,7 @@ import pytest
 
 from identity_pipeline_tests.counted_models import Calls, counted
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree, reused_assets
+from identity_pipeline_tests.processes import ended, program
 
 CLIP = "solo_d19"
 FROM_SELECTION_ON = {
@@ -118,38 +115,36 @@ def test_kill_9_at_any_moment_ends_in_the_same_bytes(
     done: VideoLibrary, real: Path, tmp_path: Path
 ) -> None:
     """The command is killed again and again, each time later, until it gets through."""
-    root = tmp_path / "killed"
+    root, said = tmp_path / "killed", tmp_path / "said"
     models = done.groups["models"]
     command = [
-        sys.executable, "-m", "identity_pipeline", "run",
-        str(real / "videos" / f"{CLIP}.mp4"),
-        "--data", str(root), "--models", models["face_pack"],
+        "run", real / "videos" / f"{CLIP}.mp4", "--data", root, "--models", models["face_pack"],
         "--vision", models["vision_encoder"], "--device", "cpu",
     ]  # fmt: skip
     environment = {
-        **os.environ,
         "DAGSTER_HOME": str(tmp_path),
         "IDENTITY_PIPELINE__MODELS__ARCFACE_LIKE": "true",
+        "IDENTITY_PIPELINE__MODELS__DET_SIZE": str(models["det_size"]),
         "IDENTITY_PIPELINE__EXPORT__CHECKS": json.dumps(done.groups["export"]["checks"]),
     }
     (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     kills = 0
     for trigger in ("crops", "tables/face_quality", "output", None):
-        with subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as process:
-            while process.poll() is None:
-                if trigger and (root / trigger).exists() and any((root / trigger).iterdir()):
-                    process.send_signal(signal.SIGKILL)
-                    kills += 1
-                    break
-                time.sleep(0.02)
+        process = program("identity_pipeline", *command, said=said, environment=environment)
+        while process.is_alive():
+            if trigger and (root / trigger).exists() and any((root / trigger).iterdir()):
+                process.kill()
+                kills += 1
+                break
+            time.sleep(0.02)
+        status = ended(process)
         if trigger is None:
-            assert process.returncode == 0
+            assert status == 0, said.read_text()
     assert kills >= 2
-    recovered = subprocess.run(
-        [*command[:3], "recover", "--data", str(root)],
-        env=environment, check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    assert "half-written files removed" in recovered.stdout
+    recovered = tmp_path / "recovered"
+    process = program(
+        "identity_pipeline", "recover", "--data", root, said=recovered, environment=environment
+    )
+    assert ended(process) == 0
+    assert "half-written files removed" in recovered.read_text()
     assert digest_of_tree(root) == digest_of_tree(done.root)

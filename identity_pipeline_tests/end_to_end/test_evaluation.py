@@ -37,7 +37,7 @@ from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.storage.video.truth import SUFFIX
 from identity_pipeline.tables import SET_ASSETS
-from identity_pipeline_tests.library import VideoLibrary
+from identity_pipeline_tests.library import DET_SIZE, VideoLibrary
 
 RIDES = Path(identity_pipeline.__file__).parent / "bundled" / "rides"
 
@@ -194,8 +194,11 @@ def test_the_asset_says_when_there_is_nothing_with_truth(
     assert "no video is registered" in str(event.metadata["note"].value)
 
 
+RARELY = {"video": {"analysis_fps": 3.0}, "models": {"det_size": DET_SIZE}}
+
+
 def test_production_models_on_a_rendered_ride_are_measured_exactly(library: VideoLibrary) -> None:
-    run = library.run(RIDES / "demo_solo.mp4", overrides={"video": {"analysis_fps": 3.0}})
+    run = library.run(RIDES / "demo_solo.mp4", overrides=RARELY)
     assert run.success
     report = evaluate(collect(library.store), load_settings())
     (section,) = report.sections

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +24,10 @@ from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.stages.video.overlap import AT_ONCE_MAX, READY
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.video.chunks import unfinished
+from identity_pipeline_tests import counted_models
 from identity_pipeline_tests.counted_models import SMALL, UP_TO_EMBEDDINGS, Calls, counted
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree
+from identity_pipeline_tests.processes import ended, program
 
 CLIP = "solo_d19"
 CANCELED = dg.DagsterRunStatus.CANCELED
@@ -66,12 +66,10 @@ def assert_same(library: VideoLibrary, whole: VideoLibrary) -> None:
 
 def killed_at(library: VideoLibrary, clip: Path, network: str, at: int) -> None:
     """A run in a process of its own, killed when a network is given its n-th picture."""
-    models = library.groups["models"]
-    command = [sys.executable, "-m", "identity_pipeline_tests.counted_models", str(library.root)]
-    command += [models["face_pack"], models["vision_encoder"], str(clip), network, str(at)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    killed = subprocess.run(command, check=False, capture_output=True, env=environment)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    models, said = library.groups["models"], library.root.with_name("said")
+    folders = library.root, models["face_pack"], models["vision_encoder"]
+    killed = program(counted_models.__name__, *folders, clip, network, at, said=said)
+    assert ended(killed) == -signal.SIGKILL, said.read_text()
 
 
 @pytest.mark.slow

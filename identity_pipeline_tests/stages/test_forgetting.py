@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import re
 import signal
@@ -40,6 +39,7 @@ from identity_pipeline.storage.video.packs import pack
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline_tests.curated_library import PINS, call, write_rides
 from identity_pipeline_tests.made_up_cameras import order_of
+from identity_pipeline_tests.processes import SERVER
 
 NOW = "2026-01-02T03:04:05Z"
 
@@ -197,12 +197,10 @@ def test_killed_twenty_times_at_random_it_ends_as_if_it_had_not_been(
     store: TableStore, tmp_path: Path
 ) -> None:
     ada, root = whose(store, "Ada"), store.layout.root
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload([forgetting.__name__, __name__])
 
     def done(die_at: int | None) -> tuple[int | None, int]:
-        seen = processes.Value("i", 0)
-        child = processes.Process(target=_forget, args=(root, ada, die_at, seen))
+        seen = SERVER.Value("i", 0)
+        child = SERVER.Process(target=_forget, args=(root, ada, die_at, seen))
         child.start()
         child.join(60)
         return child.exitcode, seen.value

@@ -40,7 +40,7 @@ from identity_pipeline.tables import SET_ASSETS
 from identity_pipeline_tests.conftest import BUNDLED, OPEN
 from identity_pipeline_tests.exports import described_images, said_of_rider
 from identity_pipeline_tests.exports import images_of as images_of_export
-from identity_pipeline_tests.library import VideoLibrary, digest_of_tree
+from identity_pipeline_tests.library import DET_SIZE, VideoLibrary, digest_of_tree
 
 RIDE = "demo_solo"
 SOURCE = BUNDLED / "rides" / f"{RIDE}.mp4"
@@ -204,7 +204,7 @@ def tampered(demo: VideoLibrary, tmp_path: Path) -> Iterator[tuple[VideoLibrary,
     victim, other = tables.sets["anchor_set"]["face_id"].to_list()[:2]
     root = tmp_path / "data"
     shutil.copytree(demo.root, root, symlinks=True)
-    for opened in VideoLibrary.open(root, OPEN, BUNDLED / "vision"):
+    for opened in VideoLibrary.open(root, OPEN, BUNDLED / "vision", DET_SIZE):
         video_id = opened.video_id(RIDE)
         place = opened.store.layout.crops(video_id)
         shutil.rmtree(place)

@@ -122,15 +122,18 @@ def _words(
 ) -> str:
     here = [row for row in rows if row["phase_number"] in spans]
     if not here:
-        return f"most often in a part that this ride does not show ({_share(rows[0])})"
-    places = [f"{place_words(spans[row['phase_number']])} ({_share(row)})" for row in here]
+        return f"most often in a part that this ride does not show ({_share(rows[0], ' riders')})"
+    places = [
+        f"{place_words(spans[row['phase_number']])} ({_share(row, '' if at else ' riders there')})"
+        for at, row in enumerate(here)
+    ]
     missed = not {row["phase_number"] for row in here} & set(seen)
     beside = ", where this rider was never seen well" if missed else ""
     return f"most often in {' and in '.join(places)}{beside}"
 
 
-def _share(row: Mapping[str, Any]) -> str:
-    return f"{row['riders'] / row['of_riders']:.0%} of {row['of_riders']} riders there"
+def _share(row: Mapping[str, Any], whom: str) -> str:
+    return f"{row['riders'] / row['of_riders']:.0%} of {row['of_riders']}{whom}"
 
 
 def with_places(lacking: Mapping[Cell, str], where: Mapping[Cell, str]) -> dict[Cell, str]:

@@ -105,7 +105,7 @@ def camera_page(account: CameraAccount, store: TableStore, settings: Settings) -
             (clock(s.start_ms), clock(s.end_ms), s.words, "people" if s.by_people else "its videos")
             for s in _phases(account)
         ],
-        faces=_faces(account),
+        faces=_faces(account, settings.camera.videos_min),
         shown=_shown(account, settings.camera.videos_min),
         expected=_expected(account, settings.ride),
         versions=account.versions.rows(named=True)[::-1],
@@ -275,14 +275,14 @@ def _value(name: str, value: float) -> str:
     return f"{value:.0%}" if name in SHARES else f"{value:.3g}"
 
 
-def _faces(account: CameraAccount) -> list[tuple[str, ...]]:
+def _faces(account: CameraAccount, least: int) -> list[tuple[str, ...]]:
     """What riders' faces measure in each phase, by the figures of `ride_faces`."""
     table = account.ride.get("ride_faces")
     if table is None or table.is_empty():
         return []
     rows = {(row["phase_number"], row["figure"]): row for row in table.iter_rows(named=True)}
     return [
-        (*_part(span), *(_band(rows.get((span.number, figure))) for figure in OF_FACES))
+        (*_part(span), *(_band(rows.get((span.number, figure)), least) for figure in OF_FACES))
         for span in _phases(account)
     ]
 
@@ -306,9 +306,9 @@ def _part(span: Span) -> tuple[str, str, str]:
     return clock(span.start_ms), clock(span.end_ms), span.words
 
 
-def _band(row: Mapping[str, Any] | None) -> str:
+def _band(row: Mapping[str, Any] | None, least: int) -> str:
     """Between what eight of ten faces are."""
-    if row is None or row["low"] is None:
+    if row is None or row["low"] is None or row["riders"] < least:
         return "not known"
     return f"{row['low']:.0f} to {row['high']:.0f}"
 

@@ -83,7 +83,7 @@ def test_what_is_said_of_a_rider_holds_for_this_ride() -> None:
     assert words[1] == {SMILE: f"{most}, where this rider was never seen well"}
     short = phases_of(("boarding", 2))
     gone = where_shown(table, short, faces, 20)[0][SMILE]
-    assert gone == "most often in a part that this ride does not show (75% of 40 riders there)"
+    assert gone == "most often in a part that this ride does not show (75% of 40 riders)"
     lacking = {SMILE: "reached by 68%", ("yaw", "[-5,5)"): "reached by 9%"}
     assert with_places(lacking, words[0]) == lacking | {SMILE: f"reached by 68%; {most}"}
     assert with_places(lacking, {}) == lacking
