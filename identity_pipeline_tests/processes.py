@@ -31,7 +31,11 @@ PATIENCE_S = 120.0
 
 
 def program(
-    module: str, *arguments: object, said: Path, environment: Mapping[str, str] | None = None
+    module: str,
+    *arguments: object,
+    said: Path,
+    environment: Mapping[str, str] | None = None,
+    umask: int = 0o022,
 ) -> BaseProcess:
     """`python -m MODULE ARGUMENTS`, started; what it says goes into a file.
 
@@ -40,11 +44,11 @@ def program(
         arguments: of its command line.
         said: written behind what is in it.
         environment: beside that of the test.
+        umask: of the process.
     """
-    process = SERVER.Process(
-        target=_run,
-        args=(module, [str(a) for a in arguments], {**os.environ, **(environment or {})}, said),
-    )
+    whole = {**os.environ, **(environment or {})}
+    words = [str(a) for a in arguments]
+    process = SERVER.Process(target=_run, args=(module, words, whole, said, umask))
     process.start()
     return process
 
@@ -64,9 +68,12 @@ def wait_for_word(process: BaseProcess, said: Path, word: str) -> None:
         time.sleep(0.01)
 
 
-def _run(module: str, arguments: list[str], environment: dict[str, str], said: Path) -> None:
+def _run(
+    module: str, arguments: list[str], environment: dict[str, str], said: Path, umask: int
+) -> None:
     from identity_pipeline.cli.lists import console
 
+    os.umask(umask)
     os.environ.clear()
     os.environ.update(environment)
     with said.open("ab") as file:

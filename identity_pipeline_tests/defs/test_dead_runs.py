@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +29,7 @@ from identity_pipeline.storage.folder.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress.heartbeat import host
 from identity_pipeline.storage.video.failures import RUN_DIED, FailureNote, FailureNotes
+from identity_pipeline_tests.processes import ended, program, wait_for_word
 
 VIDEO = "ride-1-aaaaaaaa"
 OP_GRANULARITY = """
@@ -66,18 +63,13 @@ class Killed:
         (home / "dagster.yaml").write_text(OP_GRANULARITY)
         monkeypatch.setenv("DAGSTER_HOME", str(home))
         self.instance = dg.DagsterInstance.get()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "identity_pipeline_tests.defs.killable", VIDEO],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "DAGSTER_HOME": str(home)},
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == b"inside\n"
+        said = home / "said"
+        self.process = program("identity_pipeline_tests.defs.killable", VIDEO, said=said)
+        wait_for_word(self.process, said, "inside\n")
 
     def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        self.process.kill()
+        ended(self.process)
 
     @property
     def run(self) -> dg.DagsterRun:
@@ -95,8 +87,7 @@ class Killed:
 def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Killed]:
     victim = Killed(tmp_path / "home", monkeypatch)
     yield victim
-    if victim.process.poll() is None:
-        victim.kill()
+    victim.kill()
     victim.instance.dispose()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import multiprocessing
 import shutil
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from identity_pipeline.storage.folder.sealing import (
 )
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline_tests.ledger.curator import TIME, anchor, t
+from identity_pipeline_tests.processes import SERVER, ended
 
 WORDS = ("Zoë Q", "said so at the gate", "ticket 4711", "the guardian")
 
@@ -191,13 +191,11 @@ def _make(root: str, start: int) -> None:
 
 
 def test_two_processes_make_keys_at_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    both = [context.Process(target=_make, args=(str(tmp_path), start)) for start in (0, 10)]
+    both = [SERVER.Process(target=_make, args=(str(tmp_path), start)) for start in (0, 10)]
     for one in both:
         one.start()
     for one in both:
-        one.join()
-        assert one.exitcode == 0
+        assert ended(one) == 0
     ring = KeyStore(Layout(tmp_path)).keyring()
     assert len(ring.keys) == len(ring.videos) == len(ring.tokens) == 30
 

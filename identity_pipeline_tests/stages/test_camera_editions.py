@@ -233,8 +233,8 @@ from identity_pipeline.storage.cameras.pins import Pin, Pins
 from identity_pipeline.storage.layout import Layout
 pins = Pins(Layout(Path(sys.argv[1])))
 print("ready", flush=True)
-for n in range(120):
-    pins.pin(None, f"v{n:03d}", Pin(f"1.{sys.argv[2]}"))
+for n in range(int(sys.argv[3])):
+    pins.pin(None, f"v{n % 120:03d}", Pin(f"1.{sys.argv[2]}"))
 """
 
 
@@ -243,8 +243,8 @@ def test_several_processes_pin_at_once_and_a_killed_one_leaves_all_or_nothing(
 ) -> None:
     root = str(store.layout.root)
     several = [
-        subprocess.Popen([sys.executable, "-c", PIN, root, n], stdout=subprocess.PIPE)
-        for n in ("20", "40")
+        subprocess.Popen([sys.executable, "-c", PIN, root, *words], stdout=subprocess.PIPE)
+        for words in (("20", "1000000"), ("40", "120"))  # the first is at it until it is killed
     ]
     for one in several:
         assert one.stdout is not None

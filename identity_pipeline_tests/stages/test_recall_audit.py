@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import stat
@@ -36,6 +35,7 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.audits import Audits, Said
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
+from identity_pipeline_tests.processes import SERVER, ended
 
 RIDE = "ride-1"
 AT = "2026-01-02T03:04:05Z"
@@ -225,12 +225,9 @@ def _answers_until_killed(root: str) -> None:
 
 
 def test_a_kill_between_answers_leaves_those_that_were_given(stores: LibraryStores) -> None:
-    process = multiprocessing.get_context("spawn").Process(
-        target=_answers_until_killed, args=(str(stores.layout.root),)
-    )
+    process = SERVER.Process(target=_answers_until_killed, args=(str(stores.layout.root),))
     process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    assert ended(process) == -signal.SIGKILL
     assert audit_of(stores, auditor(stores).settings, RIDE).answers.height == 2
     answer_next(auditor(stores))
     assert audit_of(stores, auditor(stores).settings, RIDE).answers.height == 3

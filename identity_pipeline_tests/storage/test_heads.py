@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -35,6 +32,7 @@ from identity_pipeline.storage.library.training_sessions import (
     TrainingSessions,
     version_of,
 )
+from identity_pipeline_tests.processes import SERVER, ended
 from identity_pipeline_tests.teaching_library import DIMENSION, SPACE, rides, training_table
 
 SETTINGS = TrainSettings()
@@ -210,37 +208,35 @@ def test_damaged_weights_are_refused_and_a_folder_in_place_of_a_card_is_no_head(
     assert store.cards() == []
 
 
-@pytest.mark.slow
+def _train_on(root: Path) -> None:
+    sessions, one = TrainingSessions(Layout(root)), trainer(0)
+    session = sessions.last()
+    assert session is not None
+    while True:
+        one.run_epoch()
+        sessions.checkpoint(session, one.state())
+
+
 def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_one_before(tmp_path: Path) -> None:
-    sessions, session = begun(tmp_path)
-    code = (
-        "import sys\nfrom pathlib import Path\n"
-        "from identity_pipeline_tests.storage.test_heads import *\n"
-        f"sessions = TrainingSessions(Layout(Path({str(tmp_path)!r})))\n"
-        "session, one = sessions.last(), trainer(0)\n"
-        "print('go', flush=True)\n"
-        "while True:\n    one.run_epoch(); sessions.checkpoint(session, one.state())\n"
-    )
-    for wait in (0.3, 0.7, 1.1):
-        process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "go\n"
+    for wait in (0.0, 0.01, 0.02):
+        root = tmp_path / str(wait)
+        sessions, session = begun(root)
+        process = SERVER.Process(target=_train_on, args=(root,))
+        process.start()
+        while sessions.restore(session) is None:
+            assert process.is_alive()
+            time.sleep(0.005)
         time.sleep(wait)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        assert ended(process) == -signal.SIGKILL
         state = sessions.restore(session)
-        if state is not None:
-            resumed = trainer(0)
-            resumed.restore(state)
-            resumed.run_epoch()
-            assert resumed.epochs[-1].number == len(state.epochs) + 1
-            uninterrupted = trainer(len(state.epochs) + 1)
-            assert resumed.epochs == uninterrupted.epochs
+        assert state is not None
+        resumed = trainer(0)
+        resumed.restore(state)
+        resumed.run_epoch()
+        assert resumed.epochs[-1].number == len(state.epochs) + 1
+        uninterrupted = trainer(len(state.epochs) + 1)
+        assert resumed.epochs == uninterrupted.epochs
 
 
 def test_random_vectors_through_a_stored_head_are_unit(tmp_path: Path, head: Head) -> None:

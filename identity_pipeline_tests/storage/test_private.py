@@ -13,6 +13,7 @@ import pytest
 from identity_pipeline.storage.files import atomic, private
 from identity_pipeline.storage.folder.data_folder import claim_data_folder, open_data_folder
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline_tests.processes import ended, program
 
 ROOT = Path(__file__).parents[2]
 BUNDLED = ROOT / "identity_pipeline" / "bundled"
@@ -84,10 +85,10 @@ def test_commands_and_runs_of_dagster_write_private_files(tmp_path: Path) -> Non
         "IDENTITY_PIPELINE__PATHS__DATA": str(tmp_path / "data"),
         "HF_HUB_OFFLINE": "1",
     }
-    said = run(["-m", "identity_pipeline", "run", "broken.mp4"], umask, tmp_path, **where)
-    data = tmp_path / "data"
-    assert list(data.glob("failures/*.json")), said
-    run(["-m", "identity_pipeline", "recluster"], umask, tmp_path, **where)
+    data, told = tmp_path / "data", tmp_path / "told"
+    for words in (["run", tmp_path / "broken.mp4"], ["recluster"]):
+        ended(program("identity_pipeline", *words, said=told, environment=where, umask=umask))
+        assert list(data.glob("failures/*.json")), told.read_text()
     assert (data / "dagster").is_dir() and (data / "registry").is_dir()
     assert modes(data) == {}
     said = run(
