@@ -125,16 +125,11 @@ def renew_cameras(
     store, some = open_store(settings), videos or None
     names = [named(store.layout, camera_name)] if camera_name else Cameras(store.layout).names()
     if dry_run:
-        told = [(renewals(store, name, some), list[str]()) for name in names]
-    else:
-        told = [renew(store, settings, name, some) for name in names]
-    moved = [each for due, _ in told for each in due]
+        _tell_renewed([each for name in names for each in renewals(store, name, some)], as_json)
+        return
+    told = [renew(store, settings, name, some) for name in names]
     problems = list(dict.fromkeys(problem for _, wrong in told for problem in wrong))
-    if as_json:
-        outdated = [asdict(each) for each in moved]
-        echo_json({"dry_run": dry_run, "outdated": outdated, "damage": problems})
-    else:
-        _tell_renewed(moved, dry_run)
+    _tell_renewed([each for new, _ in told for each in new], as_json, problems)
     for sentence in (*strangers(store, settings), *problems):
         say(sentence, err=True)
     if problems:
@@ -173,7 +168,15 @@ def label_phase(
     say(label_part(store, settings, said))
 
 
-def _tell_renewed(moved: Sequence[Renewal], dry_run: bool) -> None:
+def _tell_renewed(
+    moved: Sequence[Renewal], as_json: bool, problems: Sequence[str] | None = None
+) -> None:
+    """What moved; without `problems` nothing did yet."""
+    dry_run = problems is None
+    if as_json:
+        outdated = [asdict(each) for each in moved]
+        echo_json({"dry_run": dry_run, "outdated": outdated, "damage": list(problems or ())})
+        return
     if not moved:
         say("Every video keeps the newest model of its camera already.")
         return
