@@ -79,6 +79,8 @@ def test_a_model_is_of_as_many_videos_as_its_name_says_and_mended_as_it_was(
     names = film_all(store, sightings(22))
     for name in names[:10]:
         put(store, "ride_course", name, [{"state": "other_ride", "sentence": "No."}])
+    for name in names[10:14]:  # they count all the same
+        put(store, "ride_course", name, [{"state": "too_little", "sentence": "Short."}])
     known(store, names[:17])
     assert make_model(store, settings, None).made == ()
     known(store, names[:18])

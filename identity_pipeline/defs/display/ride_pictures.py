@@ -35,6 +35,12 @@ DESCRIBED: Final[Mapping[str, Callable[[pl.DataFrame], dict[str, Any]]]] = {
 """By asset."""
 
 
+_FIGURES: Final = (
+    *("state", "edition", "cost", "limit", "nearness"),
+    *("fit", "usual_fit", "seconds"),
+)
+
+
 def describe_followed(
     row: Mapping[str, Any], store: TableStore, frames: pl.DataFrame
 ) -> dict[str, Any]:
@@ -44,7 +50,7 @@ def describe_followed(
     picture = drawn(store.layout, row, frames)
     return {
         "camera": row["camera"] or NO_NAME,
-        **numbers({name: row[name] for name in ("state", "edition", "cost", "limit", "nearness")}),
+        **numbers({name: row[name] for name in _FIGURES}),
         **({"course": svg(picture, "the video over the ride of its camera")} if picture else {}),
     }
 

@@ -34,6 +34,8 @@ RIDE_SHOWN: Final = (
     *("ride_track", "ride_stretches", "ride_labels"),
     *("ride_expected", "ride_expressions", "ride_faces"),
 )
+_PRINTED: Final = ("ride_stretches", "ride_expected", "ride_expressions", "ride_faces")
+"""Of the ride, what a command prints with `--json`: not its course, nor what people wrote."""
 
 
 class NoCameraError(IdentityPipelineError, LookupError):
@@ -129,8 +131,9 @@ class CameraAccount:
         }
 
     def in_full(self) -> dict[str, Any]:
-        """What a command prints of it alone: with the tables of its model, row by row."""
-        shown = {name: table.rows(named=True) for name, table in self.tables.items()}
+        """What a command prints of it alone: with the tables of its models, row by row."""
+        tables = self.tables | {name: self.ride[name] for name in _PRINTED if name in self.ride}
+        shown = {name: table.rows(named=True) for name, table in tables.items()}
         return {**self.as_json(), "versions": self.versions.rows(named=True), "tables": shown}
 
 
