@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import click
@@ -19,9 +20,11 @@ from identity_pipeline.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from identity_pipeline.settings import Settings
     from identity_pipeline.stages.desk.cameras import CameraPage
     from identity_pipeline.stages.library.camera_account import CameraAccount
     from identity_pipeline.stages.library.camera_renewal import Renewal
+    from identity_pipeline.storage.video.tables import TableStore
 
 
 @click.group()
@@ -112,7 +115,7 @@ def renew_cameras(
       identity-pipeline camera renew cam3 --videos ride_004-1a2b3c4d
     """
     from identity_pipeline.stages.library.camera_account import named
-    from identity_pipeline.stages.library.camera_renewal import renew, renewals
+    from identity_pipeline.stages.library.camera_renewal import renewals
     from identity_pipeline.stages.library.ride_labels import strangers
     from identity_pipeline.storage.cameras.cameras import UNNAMED, Cameras
 
@@ -125,11 +128,10 @@ def renew_cameras(
     store, some = open_store(settings), videos or None
     names = [named(store.layout, camera_name)] if camera_name else Cameras(store.layout).names()
     if dry_run:
-        _tell_renewed([each for name in names for each in renewals(store, name, some)], as_json)
+        due = list(chain.from_iterable(renewals(store, name, some) for name in names))
+        _tell_renewed(due, as_json)
         return
-    told = [renew(store, settings, name, some) for name in names]
-    problems = list(dict.fromkeys(problem for _, wrong in told for problem in wrong))
-    _tell_renewed([each for new, _ in told for each in new], as_json, problems)
+    problems = _renew_all(store, settings, names, some, as_json)
     for sentence in (*strangers(store, settings), *problems):
         say(sentence, err=True)
     if problems:
@@ -166,6 +168,22 @@ def label_phase(
     store = open_store(settings)
     said = PhaseLabel(find_video(store, video).video_id, start, end, phase, title)
     say(label_part(store, settings, said))
+
+
+def _renew_all(
+    store: TableStore,
+    settings: Settings,
+    names: Sequence[str | None],
+    videos: Sequence[str] | None,
+    as_json: bool,
+) -> list[str]:
+    """Renews cameras and tells what moved; what is damaged and stays so, in sentences."""
+    from identity_pipeline.stages.library.camera_renewal import renew
+
+    told = [renew(store, settings, name, videos) for name in names]
+    problems = list(dict.fromkeys(chain.from_iterable(wrong for _, wrong in told)))
+    _tell_renewed(list(chain.from_iterable(new for new, _ in told)), as_json, problems)
+    return problems
 
 
 def _tell_renewed(
