@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
+import re
 import runpy
 import sys
 import time
@@ -19,8 +20,10 @@ from pathlib import Path
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload([
     "identity_pipeline.definitions",
+    "identity_pipeline.cli.desk",
     "identity_pipeline.cli.run",
     "identity_pipeline.cli.train",
+    "identity_pipeline.desk.app",
     "identity_pipeline.stages.privacy.forgetting",
     "insightface.app",
     "torch",
@@ -60,10 +63,16 @@ def ended(process: BaseProcess) -> int:
     return process.exitcode
 
 
-def wait_for_word(process: BaseProcess, said: Path, word: str) -> None:
-    """Until it has said a word."""
+def wait_for_word(
+    process: BaseProcess, said: Path, word: str | re.Pattern[str], times: int = 1
+) -> list[re.Match[str]]:
+    """Until it has said a word so many times; where."""
     end = time.monotonic() + PATIENCE_S
-    while word not in (text := said.read_text("utf-8") if said.exists() else ""):
+    while True:
+        text = said.read_text("utf-8") if said.exists() else ""
+        found = list(re.finditer(word, text))
+        if len(found) >= times:
+            return found
         assert process.exitcode is None and time.monotonic() < end, text
         time.sleep(0.01)
 

@@ -8,17 +8,14 @@ kept from doing by its Content-Security-Policy, is trouble: `Visitors.troubles` 
 from __future__ import annotations
 
 import os
-import queue
 import re
 import shutil
-import subprocess
-import sys
-import threading
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import IO
 from urllib.parse import urlsplit
 
 from click.testing import CliRunner
@@ -37,12 +34,13 @@ from identity_pipeline.ledger.replay import History, LibraryState
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline_tests.processes import ended, program, wait_for_word
 
 INSTALL = "apt-get install --no-install-recommends chromium"
 WAIT_MS = 20_000
 """How long an action, or what is expected, may take: two cores make libraries beside the pages."""
 STATUS = re.compile(r"status of (\d+)")
-ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/enter\?token=(\S+)")
+ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/enter\?token=(\S+)\s")
 POLICY = """() => {
   document.addEventListener("securitypolicyviolation", (e) =>
     console.error(`policy: ${e.violatedDirective} ${e.blockedURI}`));
@@ -92,44 +90,39 @@ class RunningDesk:
     data: Path
     environment: dict[str, str] = field(default_factory=dict)
     origin: str = ""
-    _process: subprocess.Popen[str] | None = None
-    _tokens: queue.Queue[str] = field(default_factory=queue.Queue)
+    _process: BaseProcess | None = None
+    _said: Path = Path()
+    _spent: int = 0
 
     def start(self, *words: str) -> RunningDesk:
         """Starts it: on any free port, or, where it ran already, on the same one."""
         port = urlsplit(self.origin).port or 0
-        given = {**os.environ, **self.environment, "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "identity_pipeline", "--data", str(self.data)),
-                *("desk", "--port", str(port), *words),
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=given,
+        self._said, self._spent = Path(tempfile.mkdtemp()) / "said", 0
+        self._process = program(
+            *("identity_pipeline", "--data", self.data, "desk", "--port", port, *words),
+            said=self._said,
+            environment={**self.environment, "COLUMNS": "200"},
         )
-        assert self._process.stdout
-        threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
-        self._tokens.put(self.token())  # waits until it is open
+        self.origin = f"http://127.0.0.1:{self._printed(1)[0]}"
         return self
 
     def token(self) -> str:
-        """The token of the address that was printed last; each opens one browser."""
-        return self._tokens.get(timeout=60)
+        """The token of the address that was printed next; each opens one browser."""
+        self._spent += 1
+        return self._printed(self._spent)[1]
+
+    def _printed(self, number: int) -> tuple[str, str]:
+        """Port and token of the n-th address that it prints, once it has."""
+        assert self._process
+        found = wait_for_word(self._process, self._said, ADDRESS, number)[number - 1]
+        return found[1], found[2]
 
     def stop(self, *, kill: bool = False) -> None:
         """Ends it, as Ctrl+C does, or without a word."""
         if self._process:
             (self._process.kill if kill else self._process.terminate)()
-            self._process.wait(timeout=30)
-            self._tokens = queue.Queue()
-
-    def _listen(self, said: IO[str]) -> None:
-        tokens = self._tokens
-        for line in said:
-            if found := ADDRESS.search(line):
-                self.origin = f"http://127.0.0.1:{found[1]}"
-                tokens.put(found[2])
+            ended(self._process)
+            shutil.rmtree(self._said.parent, ignore_errors=True)
 
     @property
     def stores(self) -> LibraryStores:
