@@ -54,7 +54,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for k in range(60)
     ]
     spans = [(0, 0, 20, "boarding", None, "template"), (1, 20, 60, "dark", "tunnel", "human")]
-    usual = {name: 1.0 for name in TABLES["ride_usual"]} | {"step_s": 0.2, "videos": 24}
+    usual = dict.fromkeys(TABLES["ride_usual"], 1.0) | {"step_s": 0.2, "videos": 24}
     tables = {
         "ride_usual": pl.DataFrame([usual], schema=TABLES["ride_usual"]),
         "ride_track": pl.DataFrame(track, schema=TABLES["ride_track"]),

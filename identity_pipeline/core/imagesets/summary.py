@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from identity_pipeline.core.faces.buckets import EXPRESSIONS
+from identity_pipeline.core.faces.gates import Failing, commonest_failure, strict_requirements
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.imagesets.challenge import challenge_kind, kinds_absent
@@ -191,6 +192,8 @@ class RiderSummary:
         weights: None where nothing was exported.
         shortfalls: sets of this rider alone that have fewer images than wanted.
         pairs: how many pictures of both there are, and why not more.
+        not_strict: where the rider is not known well enough, what of the strict gate most of the
+            faces fail.
     """
 
     person_id: int
@@ -214,6 +217,7 @@ class RiderSummary:
     weights: ConditioningWeights | None
     shortfalls: tuple[Shortfall, ...]
     pairs: Shortfall = NO_PAIRS
+    not_strict: Failing | None = None
 
     @property
     def name(self) -> str:
@@ -322,6 +326,9 @@ def _summary_of(
         no_set_reason=None if exported else lacking,
         weights=_weights(observed, faces, settings.selection) if exported else None,
         shortfalls=tuple(_shortfalls(observed, absent or (), sets, unshown, settings.selection)),
+        not_strict=None
+        if exported or lacking != "no_prototype"
+        else commonest_failure(observed["strict_fails"], strict_requirements(settings.quality)),
     )
 
 

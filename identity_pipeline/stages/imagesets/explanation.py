@@ -47,13 +47,14 @@ class Explained:
 
     Attributes:
         ledger: its row of `frame_ledger`.
-        measured: `quality_score`, `score`, `yaw`, `pitch`, `stable_score`; `yaw_camera` and
+        measured: `quality_score`, `score`, `face_px`, `yaw`, `pitch`, `stable_score`; `yaw_camera` and
             `pitch_camera` where the camera is known.
         evidence: what else was measured; of a face that is no rider's, nothing.
         moment: beside the others of its moment.
         bucket: beside the other candidates of its pose and expression.
         anchors: beside the other candidates that may be anchors, as a portrait.
         rival: beside the face that the ledger names.
+        strict_fails: codes of what it fails of the strict gate.
     """
 
     ledger: dict[str, Any]
@@ -63,6 +64,7 @@ class Explained:
     bucket: Contest | None
     anchors: Contest | None
     rival: Comparison | None
+    strict_fails: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -71,6 +73,7 @@ class Explained:
         return {
             **self.ledger,
             **self.measured,
+            "strict_fails": list(self.strict_fails),
             **evidence,
             **{name: contest and _contest_json(contest) for name, contest in contests.items()},
             "rival": self.rival and self.rival._asdict(),
@@ -89,7 +92,7 @@ def _measures(row: dict[str, Any]) -> dict[str, float | None]:
     return {name: row.get(name) for name in MEASURES} | other
 
 
-MEASURES = ("quality_score", "score", *ANGLES, "stable_score")
+MEASURES = ("quality_score", "score", "face_px", *ANGLES, "stable_score")
 
 
 def explained(
@@ -158,6 +161,7 @@ class _Video:
             self._contest(own, bucket),
             self._contest(own, anchors, portrait=True),
             self._beside(own, ledger["rival_face_id"]),
+            tuple(row["strict_fails"] or ()),
         )
 
     def _contest(
