@@ -70,7 +70,7 @@ class Explained:
     bucket: Contest | None
     anchors: Contest | None
     rival: Comparison | None
-    usual: tuple[str, ...]
+    usual: tuple[str, ...] = ()
     strict_fails: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:

@@ -55,8 +55,7 @@ def why_words(face: Explained, settings: QualitySettings) -> Iterator[str]:
     """What would have changed it, and how it did beside others."""
     ledger = face.ledger
     yield str(ledger["would_change"])
-    if ledger["reason"] == NO_PROTOTYPE and face.strict_fails:
-        yield f"Of the strict gate it fails: {wording.fails_strict(face.strict_fails, settings)}."
+    yield from _gate_words(face, settings)
     yield from face.usual
     rival = ledger["rival_face_id"]
     if face.rival is not None:
@@ -72,6 +71,12 @@ def why_words(face: Explained, settings: QualitySettings) -> Iterator[str]:
         # for that the face shows something else.
         if contest.peers.other != rival or contest.peers.rank is None:
             yield _contest_words(among, as_a, contest)
+
+
+def _gate_words(face: Explained, settings: QualitySettings) -> Iterator[str]:
+    """What a face of a rider who is not known well enough fails of the strict gate."""
+    if face.ledger["reason"] == NO_PROTOTYPE and face.strict_fails:
+        yield f"Of the strict gate it fails: {wording.fails_strict(face.strict_fails, settings)}."
 
 
 def _contest_words(among: str, as_a: str, contest: Contest) -> str:

@@ -26,10 +26,8 @@ def batch_line(status: BatchStatus) -> str:
     left = "nothing left that can be done" if status.finished else f"{span(status.left_s)} of work"
     if status.portions.done == 1.0:
         left = "finished"
-    unmeasured = status.unmeasured
-    guess = (
-        f" ({counted(unmeasured, 'step')} not measured on this machine yet)" if unmeasured else ""
-    )
+    steps = counted(status.unmeasured, "step")
+    guess = f" ({steps} not measured on this machine yet)" if status.unmeasured else ""
     return f"Batch {batch.number} ({batch.because}): {', '.join(parts)}; {left}{guess}"
 
 
