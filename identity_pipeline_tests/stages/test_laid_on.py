@@ -75,7 +75,7 @@ def test_a_face_that_fails_is_held_against_its_part_of_the_ride(store: TableStor
     place = _Place.of(store, "v", 35, 20)
     assert place is not None
     (words,) = place.sentences(dict.fromkeys(FIGURES) | DARK)
-    assert words.startswith("Its light, 15, is less than usual in dark, 0:03 to 0:05: ")
+    assert words.startswith("Its light, 15, is less than usual in dark, 0:03.0 to 0:05.0: ")
     assert _Place.of(store, "v", 55, 20) is None  # its part is not known
     assert _Place.of(store, "v", 999, 20) is None
     alone = whole("ride_course", pl.DataFrame([{"state": "not_known"}]))

@@ -81,7 +81,8 @@ def spans_of(phases: pl.DataFrame) -> list[Span]:
 
 def place_words(span: Span) -> str:
     """What a stretch is called and when it is: `tunnel, 0:41 to 0:58`."""
-    return f"{span.words}, {clock(span.start_ms)} to {clock(span.end_ms)}"
+    ((start, end),) = clocks([span])
+    return f"{span.words}, {start} to {end}"
 
 
 def longest_by_number(spans: Iterable[Span]) -> dict[int, Span]:
