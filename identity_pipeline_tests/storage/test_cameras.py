@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import polars as pl
@@ -133,3 +134,21 @@ def test_what_is_damaged_is_forgotten_as_a_whole(cameras: Cameras) -> None:
     forget_videos(cameras, ["v-2"])
     assert not model.exists() and not watch.exists()
     assert order_of(cameras, "cam") == ["v-1"]
+
+
+def test_a_record_that_is_not_what_was_written_is_refused_and_one_of_before_gets_its_hash(
+    tmp_path: Path,
+) -> None:
+    cameras, record = Cameras(Layout(tmp_path)), CameraRecord(None, ("v1", "v2"))
+    cameras.write_record(record)
+    path = cameras.layout.camera_order("unnamed")
+    written = path.read_bytes()
+    path.write_bytes(written.replace(b"v1", b"v3"))
+    with pytest.raises(DamagedFileError, match="was recorded"):
+        cameras.record(None)
+    told = json.loads(written)
+    del told["sha256"]
+    path.write_text(json.dumps(told), encoding="utf-8")
+    assert cameras.record(None) == record
+    cameras.write_record(record)
+    assert path.read_bytes() == written
