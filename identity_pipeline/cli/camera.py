@@ -43,7 +43,7 @@ def camera() -> None:
 @json_option
 @data_option
 def list_cameras(as_json: bool, data: str | None) -> None:
-    """List the cameras: version, videos, and whether the camera is known yet.
+    """List the cameras, and whether each is known.
 
     \b
       identity-pipeline camera list --json
@@ -72,7 +72,10 @@ def list_cameras(as_json: bool, data: str | None) -> None:
 @json_option
 @data_option
 def show_camera(camera_name: str, as_json: bool, data: str | None) -> None:
-    """Show CAMERA: its seats, its pose zero, its versions, and what does not count.
+    """Show what is known of CAMERA.
+
+    That is its seats, its pose zero, what riders reach, what is usual, the parts of its ride, its
+    versions, and which videos do not count.
 
     CAMERA is a name as `camera list` prints it; `unnamed` is the camera without one.
 
@@ -104,7 +107,7 @@ def renew_cameras(
     as_json: bool,
     data: str | None,
 ) -> None:
-    """Let videos keep the newest model of their camera, where they keep an older one or none.
+    """Let older videos keep the newest model.
 
     Each gets the newest model of the version of CAMERA that filmed it; without CAMERA those of all
     cameras do. That outdates them: nothing else does, however much is learnt of a camera. Models
@@ -148,7 +151,9 @@ def renew_cameras(
 def label_phase(
     video: str, start: float, end: float, phase: str, title: str | None, data: str | None
 ) -> None:
-    """Say what a part of the ride is: PHASE, from START to END of VIDEO.
+    """Say what a part of the ride is.
+
+    It is PHASE, from START to END of VIDEO.
 
     VIDEO is an id, its beginning, or a file. START and END are seconds since its first frame, or
     minutes and seconds as pages show them. PHASE is boarding, ride, dark, flash, glare,
