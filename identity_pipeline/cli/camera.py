@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import click
@@ -19,9 +20,11 @@ from identity_pipeline.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from identity_pipeline.settings import Settings
     from identity_pipeline.stages.desk.cameras import CameraPage
     from identity_pipeline.stages.library.camera_account import CameraAccount
     from identity_pipeline.stages.library.camera_renewal import Renewal
+    from identity_pipeline.storage.video.tables import TableStore
 
 
 @click.group()
@@ -40,28 +43,28 @@ def camera() -> None:
 @json_option
 @data_option
 def list_cameras(as_json: bool, data: str | None) -> None:
-    """List the cameras: version, videos, and whether the camera is known yet.
+    """List the cameras, and whether each is known.
 
     \b
       identity-pipeline camera list --json
     """
     from identity_pipeline.stages.library.camera_account import accounts
+    from identity_pipeline.stages.library.ride_labels import strangers
 
     settings = merged_settings(overrides(data))
-    known, damaged = accounts(open_store(settings).layout, settings.camera)
+    store = open_store(settings)
+    known, damaged = accounts(store.layout, settings.camera)
     if as_json:
         echo_json({"cameras": [each.as_json() for each in known], "damaged": damaged})
         return
-    for sentence in damaged:
-        say(sentence, err=True)
-    if not known and not damaged:
+    if known:
+        rows = ((e.word, e.version, len(e.videos), e.known, e.last_alarm or "none") for e in known)
+        echo_table(("camera", ">version", ">videos", "model", "last change"), rows)
+    elif not damaged:
         say("No camera is known yet: identity-pipeline run RIDE.mp4 makes the first video known.")
-        return
-    rows = (
-        (e.word, e.version, len(e.videos), e.damage or e.known, e.last_alarm or "none")
-        for e in known
-    )
-    echo_table(("camera", ">version", ">videos", "model", "last change"), rows)
+    problems = (problem for each in known for problem in each.problems)
+    for sentence in dict.fromkeys((*damaged, *problems, *strangers(store, settings))):
+        say(sentence, err=True)
 
 
 @camera.command("show")
@@ -69,7 +72,10 @@ def list_cameras(as_json: bool, data: str | None) -> None:
 @json_option
 @data_option
 def show_camera(camera_name: str, as_json: bool, data: str | None) -> None:
-    """Show CAMERA: its seats, its pose zero, its versions, and what does not count.
+    """Show what is known of CAMERA.
+
+    That is its seats, its pose zero, what riders reach, what is usual, the parts of its ride, its
+    versions, and which videos do not count.
 
     CAMERA is a name as `camera list` prints it; `unnamed` is the camera without one.
 
@@ -101,7 +107,7 @@ def renew_cameras(
     as_json: bool,
     data: str | None,
 ) -> None:
-    """Let videos keep the newest model of their camera, where they keep an older one or none.
+    """Let older videos keep the newest model.
 
     Each gets the newest model of the version of CAMERA that filmed it; without CAMERA those of all
     cameras do. That outdates them: nothing else does, however much is learnt of a camera. Models
@@ -112,7 +118,8 @@ def renew_cameras(
       identity-pipeline camera renew cam3 --videos ride_004-1a2b3c4d
     """
     from identity_pipeline.stages.library.camera_account import named
-    from identity_pipeline.stages.library.camera_renewal import renew, renewals
+    from identity_pipeline.stages.library.camera_renewal import renewals
+    from identity_pipeline.stages.library.ride_labels import strangers
     from identity_pipeline.storage.cameras.cameras import UNNAMED, Cameras
 
     if videos and camera_name is None:
@@ -121,15 +128,17 @@ def renew_cameras(
             f"`{UNNAMED}` for the one without a name"
         )
     settings = merged_settings(overrides(data))
-    store, some, moved = open_store(settings), videos or None, []
+    store, some = open_store(settings), videos or None
     names = [named(store.layout, camera_name)] if camera_name else Cameras(store.layout).names()
-    for name in names:
-        due = renewals(store, name, some) if dry_run else renew(store, settings, name, some)
-        moved += due
-    if as_json:
-        echo_json({"dry_run": dry_run, "outdated": [asdict(each) for each in moved]})
-    else:
-        _tell_renewed(moved, dry_run)
+    if dry_run:
+        due = list(chain.from_iterable(renewals(store, name, some) for name in names))
+        _tell_renewed(due, as_json)
+        return
+    problems = _renew_all(store, settings, names, some, as_json)
+    for sentence in (*strangers(store, settings), *problems):
+        say(sentence, err=True)
+    if problems:
+        raise SystemExit(1)
 
 
 @camera.command("label")
@@ -142,7 +151,9 @@ def renew_cameras(
 def label_phase(
     video: str, start: float, end: float, phase: str, title: str | None, data: str | None
 ) -> None:
-    """Say what a part of the ride is: PHASE, from START to END of VIDEO.
+    """Say what a part of the ride is.
+
+    It is PHASE, from START to END of VIDEO.
 
     VIDEO is an id, its beginning, or a file. START and END are seconds since its first frame, or
     minutes and seconds as pages show them. PHASE is boarding, ride, dark, flash, glare,
@@ -164,7 +175,31 @@ def label_phase(
     say(label_part(store, settings, said))
 
 
-def _tell_renewed(moved: Sequence[Renewal], dry_run: bool) -> None:
+def _renew_all(
+    store: TableStore,
+    settings: Settings,
+    names: Sequence[str | None],
+    videos: Sequence[str] | None,
+    as_json: bool,
+) -> list[str]:
+    """Renews cameras and tells what moved; what is damaged and stays so, in sentences."""
+    from identity_pipeline.stages.library.camera_renewal import renew
+
+    told = [renew(store, settings, name, videos) for name in names]
+    problems = list(dict.fromkeys(chain.from_iterable(wrong for _, wrong in told)))
+    _tell_renewed(list(chain.from_iterable(new for new, _ in told)), as_json, problems)
+    return problems
+
+
+def _tell_renewed(
+    moved: Sequence[Renewal], as_json: bool, problems: Sequence[str] | None = None
+) -> None:
+    """What moved; without `problems` nothing did yet."""
+    dry_run = problems is None
+    if as_json:
+        outdated = [asdict(each) for each in moved]
+        echo_json({"dry_run": dry_run, "outdated": outdated, "damage": list(problems or ())})
+        return
     if not moved:
         say("Every video keeps the newest model of its camera already.")
         return
@@ -180,25 +215,28 @@ def _tell_renewed(moved: Sequence[Renewal], dry_run: bool) -> None:
 
 
 def _tell(account: CameraAccount, page: CameraPage) -> None:
-    model = "The model" if account.model else "The camera is"
     say(f"{account.called}: version {account.version}, {len(account.videos)} videos. "
-        f"{model} {account.known}.")  # fmt: skip
-    if account.damage:
-        say(account.damage, err=True)
-    if page.places:
-        echo_table(("place", "somebody is there in"), page.places)
-    if page.zeros:
-        echo_table(("straight ahead of", "yaw", "pitch", ">riders", ">videos"), page.zeros)
-    if page.phases:
-        echo_table((">from", ">to", "part of the ride", "who says so"), page.phases)
+        f"{account.sentence}.")  # fmt: skip
+    for problem in account.problems:
+        say(problem, err=True)
+    lists = (
+        (("place", "somebody is there in"), page.places),
+        (("straight ahead of", "yaw", "pitch", ">riders", ">videos"), page.zeros),
+        (("riders show", "which", "how many of them"), page.others),
+        (("part of the ride", "usual", "value", "999 of 1,000 videos", ">of videos"), page.usual),
+        ((">from", ">to", "part of the ride", "who says so"), page.phases),
+    )
+    for columns, rows in lists:
+        if rows:
+            echo_table(columns, rows)
     _tell_faces(page)
-    for sentence in (*page.expected, *account.unplaced):
+    for sentence in (*page.expected, *page.unheeded):
         say(sentence)
-    rows = (
+    versions = (
         (v["version"], v["first_video"], "; ".join(v["causes"]) or "the first", v["noticed"])
         for v in page.versions
     )
-    echo_table((">version", "since", "why it began", "noticed at"), rows)
+    echo_table((">version", "since", "why it began", "noticed at"), versions)
     for video, why in account.left_out:
         say(f"{video} does not count: {why}")
 

@@ -18,6 +18,7 @@ from identity_pipeline.cli.options import (
 if TYPE_CHECKING:
     import polars as pl
 
+    from identity_pipeline.settings import QualitySettings
     from identity_pipeline.stages.imagesets.explanation import Explained
 
 
@@ -44,7 +45,7 @@ def why(video: str, frame: int, as_json: bool, data: str | None) -> None:
         return
     if not faces:
         raise click.ClickException(no_face_sentence(store.read("frames", record.video_id), frame))
-    print_faces(faces, record.video_id, frame)
+    print_faces(faces, record.video_id, frame, settings.quality)
 
 
 def no_face_sentence(frames: pl.DataFrame, frame: int) -> str:
@@ -62,7 +63,9 @@ def no_face_sentence(frames: pl.DataFrame, frame: int) -> str:
     )
 
 
-def print_faces(faces: list[Explained], video_id: str, frame: int) -> None:
+def print_faces(
+    faces: list[Explained], video_id: str, frame: int, settings: QualitySettings
+) -> None:
     """One row per face, from left to right."""
     from identity_pipeline.stages.imagesets.why import measured_words, score_words, why_words
 
@@ -77,7 +80,7 @@ def print_faces(faces: list[Explained], video_id: str, frame: int) -> None:
                 face.ledger["reason"],
                 "\n".join(measured_words(face)),
                 "\n".join(score_words(face)),
-                "\n".join(why_words(face)),
+                "\n".join(why_words(face, settings)),
             )
             for face in faces
         ),

@@ -169,11 +169,12 @@ class Moment(click.ParamType[float]):
         self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Seconds."""
-        minutes, _, seconds = str(value).rpartition(":")
+        from identity_pipeline.core.video.clock import seconds_of
+
         try:
-            return 60 * int(minutes or 0) + float(seconds)
-        except ValueError:
-            self.fail(f"{value!r} is no moment of a video: say 58.5 or 0:58", param, ctx)
+            return seconds_of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def find_video(store: TableStore, name: str) -> Registration:

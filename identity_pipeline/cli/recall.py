@@ -68,15 +68,15 @@ def _plain(again: Recapture | None) -> dict[str, float | None]:
 
 def _print(audit: Audit) -> None:
     whose = [("the ride", None), *((f"person_{rider}", rider) for rider in audit.riders)]
+    told = [(name, audit.recall(rider)) for name, rider in whose]
     echo_table(
         ("whose", ">exported", ">left out", ">looked at", "recall"),
-        (
-            (name, found.exported, found.left_out, found.n, found.sentence)
-            for name, found in ((name, audit.recall(rider)) for name, rider in whose)
-        ),
+        ((name, one.exported, one.left_out, one.n, one.short) for name, one in told),
         title=f"{audit.video_id}: {audit.asked.height - audit.open.height} of "
         f"{audit.asked.height} moments are answered",
     )
+    for name, one in told:
+        say(f"{name}: {one.sentence}")
     for rider, why in audit.refused.items():
         say(f"person_{rider} is not counted: {why}.")
     if audit.dropped:

@@ -153,7 +153,7 @@ def run(
     preflight.refuse(preflight.video_faults(store, settings, hub, sizes))
     with shown(hidden=as_json) as progress, dagster_instance(store.layout) as instance:
         outcomes, library = run_videos(records, groups, progress, instance, hub)
-    _say_summary(outcomes, store, as_json)
+    _say_summary(outcomes, store, settings, as_json)
     _say_failures(outcomes, library, store, as_json)
     unfinished = sum(outcome.succeeded for outcome in outcomes) < len(records)
     _end_if_paused(outcomes, library, unfinished, store, as_json)
@@ -195,12 +195,19 @@ def _say_notes(store: TableStore, settings: Settings, as_json: bool) -> None:
         say(note, "yellow", err=as_json)
 
 
-def _say_summary(outcomes: list[Outcome], store: TableStore, as_json: bool) -> None:
+def _say_summary(
+    outcomes: list[Outcome], store: TableStore, settings: Settings, as_json: bool
+) -> None:
+    from identity_pipeline.stages.imagesets.no_images import why_none
+
     rows = summary(outcomes, store)
     if as_json:
         echo_json(rows)
         return
     print_summary(rows, [outcome.paused for outcome in outcomes])
+    for row in rows:
+        if row["riders"] is not None and not any(row[name] for name in SETS):
+            say(f"{row['video']} has no image: {why_none(store, row['video'], settings.quality)}")
     _say_where(outcomes, store)
 
 

@@ -41,7 +41,9 @@ TOPICS: Final = {
     ),
     "coverage": (
         "Coverage",
-        "A bin is reachable when the rider truly showed it in a sampled frame.",
+        "A bin is reachable when the rider truly showed it in a sampled frame. Bins are "
+        "counted as the lens sees them; images are chosen by the angles of the head, so of a "
+        "camera that sits aside the share may be lower here than on the ride's own page.",
     ),
     "recognition": (
         "Recognition",

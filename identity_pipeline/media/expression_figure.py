@@ -12,11 +12,10 @@ from typing import Any, Final
 import polars as pl
 
 from identity_pipeline.core.camera.shown_where import SHOWN
-from identity_pipeline.core.ride.spans import Span
-from identity_pipeline.core.video.clock import clock
+from identity_pipeline.core.ride.spans import Span, clocks, place_words
 from identity_pipeline.media.svg import PHASE_COLOURS, SET_COLOURS, svg, tag, text, tip
 
-LEFT, TOP, CELL_W, CELL_H, GAP = 172.0, 38.0, 76.0, 30.0, 14.0
+LEFT, TOP, CELL_W, CELL_H, GAP = 206.0, 38.0, 76.0, 30.0, 14.0
 _NEVER: Final = 0.04
 _FULL: Final = 0.5
 """Opacity of a cell that nobody, and that everybody fills."""
@@ -42,18 +41,17 @@ def expressions_svg(table: pl.DataFrame, spans: Sequence[Span], least: int) -> s
             parts.append(text(x + CELL_W / 2 - 2, 31, cell.replace("_", " "), "mid small"))
             lefts[axis, cell], x = x, x + CELL_W
         x += GAP
-    for line, span in enumerate(spans):
+    for line, (span, (start, end)) in enumerate(zip(spans, clocks(spans), strict=True)):
         y = TOP + line * CELL_H
-        parts += _name(span, y)
+        parts += _name(span, f"{start}\N{EN DASH}{end}", y)
         for key, left in lefts.items():
             parts.append(_cell(rows.get((span.number, *key)), key[1], span, left, y, least))
     return svg(x - GAP, TOP + len(spans) * CELL_H + 4, "What riders show where on the ride", parts)
 
 
-def _name(span: Span, y: float) -> list[str]:
+def _name(span: Span, when: str, y: float) -> list[str]:
     colour = PHASE_COLOURS.get(span.phase or "", "none")
     mark = tag("rect", x=0.0, y=y + 3, width=5.0, height=CELL_H - 8, fill=colour)
-    when = f"{clock(span.start_ms)}\N{EN DASH}{clock(span.end_ms)}"
     return [mark, text(12, y + 18, span.words[:14]), text(LEFT - 10, y + 18, when, "end small")]
 
 
@@ -63,7 +61,7 @@ def _cell(
     """A share of the riders who could be told there."""
     box = {"x": x, "y": y, "width": CELL_W - 4, "height": CELL_H - 4, "rx": 5.0}
     told = row["of_riders"] if row else 0
-    where = f"{span.words} {clock(span.start_ms)}: {cell.replace('_', ' ')}"
+    where = f"{place_words(span)}: {cell.replace('_', ' ')}"
     if row is None or told < least:
         frame = tag("rect", class_="line", stroke_dasharray="3 3", stroke_opacity=0.7, **box)
         words = f"{where} not known: of {told} riders"

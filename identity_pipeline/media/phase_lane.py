@@ -6,7 +6,7 @@ other lanes (`timelines`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -64,7 +64,13 @@ def phase_lane(spans: Sequence[Span], x: Callable[[float], float], y: float) -> 
 def phase_legend(spans: Sequence[Span], left: float, y: float) -> list[str]:
     """The colour of each phase that the lane shows, in one row at the baseline `y`."""
     parts = [text(0, y, "phases", "small")] if spans else []
-    for phase in dict.fromkeys(span.phase for span in spans):
+    return parts + colours_of([span.phase for span in spans], left, y)
+
+
+def colours_of(phases: Iterable[str | None], left: float, y: float) -> list[str]:
+    """The colour of each of some phases with its name, in one row at the baseline `y`."""
+    parts: list[str] = []
+    for phase in dict.fromkeys(phases):
         name = (phase or NOT_KNOWN).replace("_", " ")
         parts += [*_bar(phase, left, y - _BAR, 16.0), text(left + 22, y, name)]
         left += 40 + 7 * len(name)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from identity_pipeline.core.video.clock import clock
+from identity_pipeline.media.phase_lane import LEGEND_H, colours_of
 from identity_pipeline.media.svg import (
     ALARM,
     OTHER_COLOUR,
@@ -77,7 +78,9 @@ def ride_svg(
     height = TOP + len(rows) * ROW_H
     told = f"the ride, {clock(end_s * 1000)} long; green: between these lines most videos are"
     parts.append(text(LEFT + PLOT_W / 2, height + 14, told, "mid small"))
-    return svg(LEFT + PLOT_W + 10, height + BOTTOM, "the video over the ride of its camera", parts)
+    parts += colours_of([phase for _, _, phase, _ in stretches], LEFT, height + BOTTOM + 8)
+    whole = height + BOTTOM + (LEGEND_H if stretches else 0)
+    return svg(LEFT + PLOT_W + 10, whole, "the video over the ride of its camera", parts)
 
 
 def _line(x: Callable[[float], float], times: Floats, values: Floats) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
+from identity_pipeline.core.faces.gates import Failing, strict_requirements
 from identity_pipeline.core.imagesets.evidence import Evidence
 from identity_pipeline.core.imagesets.summary import (
     ExportedFace,
@@ -20,6 +21,7 @@ from identity_pipeline.core.imagesets.summary import (
     pair_relation,
 )
 from identity_pipeline.core.video.clock import clock
+from identity_pipeline.settings import QualitySettings
 
 if TYPE_CHECKING:
     from identity_pipeline.media.page import Growth, ImageCard, Lacking
@@ -110,6 +112,23 @@ NO_SET_REASONS: Final = {
     "left_out": "Every image that was chosen is left out: it could not be proved to show the frame "
     "that was analysed, or does not show this rider alone, or is too small.",
 }
+
+STRICT_GATE: Final = {
+    "score_low": ("not surely faces", "have a detector's score below {:g}", "strict_score"),
+    "cut_off": ("cut off", "leave the frame by more than {:.0%}", "max_outside"),
+    "area_small": ("too small", "fill less than {:.2%} of the frame", "strict_area"),
+    "few_pixels": ("too small", "are below {:g} px", "strict_face_px"),
+    "blurred": ("blurred", "have a sharpness below {:g}", "strict_sharpness"),
+    "blurred_for_person": (
+        "blurred, for this person",
+        "have less than {:g} of the person's usual sharpness",
+        "strict_relative_sharpness",
+    ),
+    "too_dark": ("too dark", "have a brightness below {:g}", "strict_luma_min"),
+    "too_bright": ("too bright", "have a brightness above {:g}", "strict_luma_max"),
+    "occluded": ("covered", "are covered by more than {:.0%}", "strict_occlusion"),
+}
+"""What fails a condition of the strict gate, how, and the setting of `quality` that says so."""
 
 WEIGHT_RULES: Final = {
     "default": "the usual mix",
@@ -415,6 +434,20 @@ def prototype(face: Prototype) -> str:
     )
 
 
+def failing(failed: Failing) -> str:
+    """`too small: 363 of 363 faces are below 112 px (quality.strict_face_px)`."""
+    what, how, setting = STRICT_GATE[failed.code]
+    of = f"{failed.faces} of {counted(failed.of, 'face')}"
+    return f"{what}: {of} {how.format(failed.bound)} (quality.{setting})"
+
+
+def fails_strict(codes: Sequence[str], settings: QualitySettings) -> str:
+    """What one face fails of the strict gate: `it is too small (quality.strict_face_px: 112)`."""
+    bounds = {each.code: each.bound for each in strict_requirements(settings)}
+    told = ((*STRICT_GATE[code], bounds[code]) for code in codes)
+    return "; ".join(f"{what} (quality.{setting}: {bound:g})" for what, _, setting, bound in told)
+
+
 def sentence(words: str) -> str:
     """A first capital and a full stop, the rest as it is."""
     return words[:1].upper() + words[1:].rstrip(".") + "."
@@ -441,6 +474,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "expression": _words_of(EXPRESSION_WORDS),
     "state_words": _words_of(STATE_WORDS),
     "no_set_words": _words_of(NO_SET_REASONS),
+    "failing_words": failing,
     "rule_words": _words_of(WEIGHT_RULES),
     "prototype_words": prototype,
     "shortfall_words": shortfall,

@@ -140,7 +140,7 @@ RIDE_TABLES: Final[dict[str, Table]] = {
             "title": pl.String,
             "start": pl.Int64,  # points of the track; null: it lies nowhere
             "end": pl.Int64,
-            "why": pl.String,  # why it lies nowhere: gone, not_shown
+            "why": pl.String,  # why it lies nowhere: gone, too_late, not_shown
         },
         "number",
     ),

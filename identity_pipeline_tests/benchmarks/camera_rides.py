@@ -10,15 +10,17 @@ Printed is the zero of the newest model, which counts angles as the mesh reads t
 things: the angle that was drawn; what the mesh reads of the heads that were drawn straight ahead,
 for it has an offset on drawn heads; and the zero of a camera on the axis (`--yaw 0 --pitch 0`) less
 than which it should be the drawn angle. Then, for the tracks of all videos of the track, whether
-each is in the seat that it was drawn in, and who of staff and queue was taken for a rider.
+each is in the seat that it was drawn in; and who becomes a rider, by the tables as they are and
+both ways: with the newest models of the camera and of its ride, and without.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 import polars as pl
@@ -26,8 +28,10 @@ import polars as pl
 from identity_pipeline.core.camera.seating import BRIEF, ONLY_BOARDING
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.video.camera_view import seating_of
+from identity_pipeline.stages.video.ride_phases import ride_tables
+from identity_pipeline.stages.video.riding import riders_of
+from identity_pipeline.storage.cameras.cameras import RIDE
 from identity_pipeline.storage.cameras.editions import Edition
-from identity_pipeline.storage.cameras.pins import Pins
 from identity_pipeline_tests.benchmarks.drawn_rides import RIDER, Drawn, counted
 
 AHEAD = 3.0
@@ -149,17 +153,109 @@ def seat_words(tracks: pl.DataFrame) -> Iterator[str]:
         yield "  " + ", ".join(map(str, row))
 
 
-def rider_words(drawn: Drawn) -> Iterator[str]:
-    """Who was taken for a rider, with and without a model."""
-    pins = Pins(drawn.store.layout).of_camera(None)
-    told: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+FRONT: Final = (0, 1)
+"""Seats of the front row, whose riders are wanted; who sits behind them is none."""
+SECOND_PERSON: Final = 3
+"""Faces of a second drawn person from which on a rider is two people."""
+
+
+def riders_by(drawn: Drawn, video: str, models: tuple[Edition, Edition] | None) -> pl.DataFrame:
+    """The table `riders` of a video, made by the tables before it.
+
+    Args:
+        drawn: the library.
+        video: which.
+        models: of its camera and of its ride; None: neither is known.
+    """
+    camera, ride = models or (None, None)
+    frames = drawn.store.read("frames", video)
+    phases = ride_tables(frames, ride, None)["ride_phases"]
+    made = {"frames": frames, "ride_phases": phases}
+
+    def table_of(name: str) -> pl.DataFrame:
+        return made[name] if name in made else drawn.store.read(name, video)
+
+    return riders_of(camera, ride, table_of, Settings())
+
+
+def judge_riders(
+    drawn: Drawn, models: tuple[Edition, Edition] | None, meant: Mapping[int, int]
+) -> Counter[str]:
+    """What became of drawn people, over all videos of the track.
+
+    Args:
+        drawn: the library.
+        models: see `riders_by`.
+        meant: the place in the model of each drawn seat.
+    """
+    told: Counter[str] = Counter(dict.fromkeys(RIDER_LINES, 0))
     for video in drawn.own_videos():
-        people = drawn.store.read("riders", video, ("track_id", "person_id")).drop_nulls()
-        seen = drawn.tracks(video).join(people, on="track_id")
-        told[bool(pins.get(video) and pins[video].camera)].update(seen["drawn_role"].to_list())
-    for known, roles in told.items():
-        words = "with the model" if known else "before it was known"
-        yield f"tracks of riders of videos made {words}: {counted(roles)}"
+        table = riders_by(drawn, video, models)
+        riders = table.drop_nulls("person_id").select("track_id", "person_id", "seat")
+        who = drawn.tracks(video).join(riders, on="track_id", how="right", maintain_order="right")
+        ones = drawn.seats(video)
+        front = {person for person, seat in ones.items() if seat in FRONT}
+        found = [person for person in who["drawn_person"] if person is not None]
+        told["of the front row, a rider"] += len(front & set(found))
+        told["of the front row, none"] += len(front - set(found))
+        told["of the row behind, a rider"] += len((ones.keys() - front) & set(found))
+        told["of staff and queue, a rider"] += len(set(found) - ones.keys())
+        told["riders who are nobody drawn"] += who["drawn_person"].null_count()
+        told["drawn people in two riders"] += sum(n > 1 for n in Counter(found).values())
+        told["riders who are two drawn people"] += _mixed(drawn, video, riders)
+        told["riders in another seat than drawn"] += sum(
+            seat is not None and drawn_seat is not None and meant.get(drawn_seat) != seat
+            for seat, drawn_seat in who.select("seat", "drawn_seat").iter_rows()
+        )
+        for person, why in _missed(drawn, video, table, front - set(found)):
+            told[f"  missed: {why}"] += 1
+            click.echo(f"    {video}: {person} ({why})", err=True)
+    return told
+
+
+RIDER_LINES: Final = (
+    "of the front row, a rider",
+    "of the front row, none",
+    "of the row behind, a rider",
+    "of staff and queue, a rider",
+    "riders who are nobody drawn",
+    "riders who are two drawn people",
+    "drawn people in two riders",
+    "riders in another seat than drawn",
+)
+
+
+def _mixed(drawn: Drawn, video: str, riders: pl.DataFrame) -> int:
+    """How many riders hold several faces of a second drawn person."""
+    tracks = drawn.store.read("face_tracks", video, ("face_id", "track_id"))
+    faces = drawn.faces(video).join(tracks, on="face_id").join(riders, on="track_id")
+    people = (
+        faces.group_by("person_id", "drawn_person").len().filter(pl.col("len") >= SECOND_PERSON)
+    )
+    return (people["person_id"].value_counts()["count"] > 1).sum()
+
+
+def _missed(
+    drawn: Drawn, video: str, table: pl.DataFrame, people: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Why the longest track of each of some drawn people is no rider."""
+    tracks = drawn.tracks(video).join(table, on="track_id")
+    for person in sorted(people):
+        own = tracks.filter(pl.col("drawn_person") == person).sort("presence", descending=True)
+        yield person, own["reason"][0] if own.height else "no track is of them"
+
+
+def rider_words(drawn: Drawn, model: Edition, tracks: pl.DataFrame) -> Iterator[str]:
+    """Who becomes a rider with what is known of the camera and of its ride, and without."""
+    ride = drawn.cameras.model(None, RIDE)
+    if ride is None:
+        raise click.ClickException("The ride of this camera is not known yet.")
+    known = tracks.drop_nulls(("drawn_seat", "meant"))
+    meant = dict(known.select("drawn_seat", "meant").unique().iter_rows())
+    without, with_ = (judge_riders(drawn, each, meant) for each in (None, (model, ride)))
+    yield "drawn people, without the models and with them:"
+    for line in dict.fromkeys((*without, *with_)):
+        yield f"  {line}: {without[line]}, {with_[line]}"
 
 
 @click.command()
@@ -175,7 +271,8 @@ def main(data: Path, truth: Path, axis: Path | None) -> None:
     other = Drawn.of(axis, truth).cameras.model(None) if axis else None
     for words in zero_words(drawn, model, other):
         click.echo(words)
-    for words in (*seat_words(tracks_of(drawn, model)), *rider_words(drawn)):
+    tracks = tracks_of(drawn, model)
+    for words in (*seat_words(tracks), *rider_words(drawn, model, tracks)):
         click.echo(words)
 
 

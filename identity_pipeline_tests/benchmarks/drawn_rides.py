@@ -100,6 +100,11 @@ class Drawn:
         """track_id, and by most of its faces the `drawn_person`, `drawn_role`, `drawn_seat`."""
         return self._most(video, "face_tracks", "track_id")
 
+    def seats(self, video: str) -> dict[str, int]:
+        """The seat of each drawn rider of a video."""
+        faces = (face for frame in self.truth(video)["frames"] for face in frame["faces"])
+        return {face["person"]: face["seat"] for face in faces if face["role"] == RIDER}
+
     def riders(self, video: str) -> dict[int, str]:
         """The drawn person that most faces of each rider (person_id) are."""
         found = self._most(video, "face_landmarks", "person_id")

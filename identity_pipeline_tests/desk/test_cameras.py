@@ -50,10 +50,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     young = tuple(f"w{k}" for k in range(7))
     Cameras(layout).write_record(CameraRecord("cam2", young))
     track = [
-        {"point": k, "position_s": k / 5, "light": k % 9, "light_spread": 1} for k in range(60)
+        {"point": k, "position_s": k / 5, "light": k % 9, "light_spread": 1, "passed": 9}
+        for k in range(60)
     ]
     spans = [(0, 0, 20, "boarding", None, "template"), (1, 20, 60, "dark", "tunnel", "human")]
+    usual = dict.fromkeys(TABLES["ride_usual"], 1.0) | {"step_s": 0.2, "videos": 24}
     tables = {
+        "ride_usual": pl.DataFrame([usual], schema=TABLES["ride_usual"]),
         "ride_track": pl.DataFrame(track, schema=TABLES["ride_track"]),
         "ride_stretches": pl.DataFrame(spans, schema=TABLES["ride_stretches"], orient="row"),
         "ride_expected": pl.DataFrame(
@@ -103,7 +106,7 @@ def test_the_page_of_a_known_camera_shows_its_model_and_its_versions(desk: Opene
     assert "tunnel" in desk.page(f"/img/camera/{folder_of('cam1')}/ride.svg") and "0:04" in shown
     assert "No good frames 0:04 to 0:12: tunnel (0 of 24 rides)." in shown
     assert "The label tunnel at 5 to 9 s of v0002 is kept" in shown
-    assert "The label brake at 2 to 4 s of v0003 waits for the next model" in shown
+    assert "v0003 is kept, and counts for nothing now: no frames of such a video" in shown
     reach = desk.page(f"/img/camera/{folder_of('cam1')}/reach.svg")
     assert "prefers-color-scheme:dark" in reach  # a picture brings the colours of its page
     assert "nobody" in reach and reach.count("data-cell") == 35

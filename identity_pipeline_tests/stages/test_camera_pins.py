@@ -169,7 +169,7 @@ def test_a_renewal_moves_the_videos_that_it_names_and_no_other(store: TableStore
     assert due == [("a-1", "1.40"), ("b-2", "1.40"), ("c-3", "1.40"), ("d-4", "2.20")]
     before = {v: digests_of(VIDEO_SPECS["riders"], pin_video(store, S, v)) for v in videos}
     kept = kept_models(store.layout)
-    assert [each.video_id for each in renew(store, S, None, ["b-2"])] == ["b-2"]
+    assert [each.video_id for each in renew(store, S, None, ["b-2"])[0]] == ["b-2"]
     outdated = [v for v in kept if kept_models(store.layout)[v] != kept[v]]
     assert outdated == ["b-2"] and keeps(store, "b-2") == "1.40" and keeps(store, "c-3") == "1.20"
     assert before["a-1"] == digests_of(VIDEO_SPECS["riders"], pin_video(store, S, "a-1")) == {}

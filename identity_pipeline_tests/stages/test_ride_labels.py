@@ -13,7 +13,9 @@ import pytest
 from identity_pipeline.core.ride.labels import PhaseLabel
 from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.library.camera_account import account_of
+from identity_pipeline.stages.library.camera_lessons import learn_rides, waiting
 from identity_pipeline.stages.library.phase_labelling import label_part
+from identity_pipeline.stages.library.ride_labels import strangers, unheeded
 from identity_pipeline.stages.library.ride_template import make_ride, make_rides
 from identity_pipeline.stages.video.pinning import newest_pin
 from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras
@@ -88,7 +90,7 @@ def titled(edition: Edition) -> list[tuple[str, str | None, str]]:
 
 
 def unplaced(store: TableStore) -> Sequence[str]:
-    return account_of(store.layout, S.camera, None).unplaced
+    return unheeded(store, None)
 
 
 def test_an_edition_counts_in_which_parts_a_rider_is_seen_well(store: TableStore) -> None:
@@ -146,24 +148,44 @@ def test_a_forgotten_ride_leaves_what_was_said_and_not_its_name(store: TableStor
     (left,) = PhaseLabels(store.layout).of(None)
     assert left.video.startswith("gone-") and left.title == "tunnel"
     for name in ("ride_video", "frames"):
-        shutil.rmtree(store.layout.root / "tables" / name)
+        for path in (store.layout.root / "tables" / name).glob(f"{TUNNEL.video}.*"):
+            path.unlink()
     again = TableStore(store.layout)
     assert make_ride(again, S, None).made is None and unplaced(again) == []
-    path = store.layout.phase_labels
-    path.write_text(path.read_text(encoding="utf-8") + ",nobody,1,2,stop,\n", encoding="utf-8")
+    label_part(again, S, PhaseLabel("ride-05", 30.0, 33.0, "stop"))
     assert str(make_ride(again, S, None).made) == "1.20.2"
-    assert titled(newest(again)) == [("dark", "tunnel", "human")]  # it lies where it lay
-    assert "the video is gone" in unplaced(again)[0]
+    assert ("dark", "tunnel", "human") in titled(newest(again))  # it lies where it lay
+
+
+def test_what_counts_for_nothing_makes_no_edition_and_is_said(store: TableStore) -> None:
+    label_part(store, S, TUNNEL)
+    make_ride(store, S, None)
+    path = store.layout.phase_labels
+    nothing = ",nobody,1,2,stop,\n,ride-03,2000,3000,stop,\n,No Id.mp4,1,2,stop,\n"
+    nothing += "cam9,ride-01,1,2,dark,\n"
+    path.write_text(path.read_text(encoding="utf-8") + nothing, encoding="utf-8")
+    assert make_ride(store, S, None).made is None
+    none, late, no_id = unplaced(store)
+    assert "of such a video" in none and "ends before that" in late and "of such a video" in no_id
+    assert strangers(store, S) == [
+        "Line 6 of phases.csv is of camera cam9, of which no video is known: it counts for nothing."
+    ]
+    assert learn_rides(store, S) and waiting(store, S, RIDE) == []
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before.replace("2000,3000", "0:30,0:33"), encoding="utf-8")
+    assert waiting(store, S, RIDE) == ["the camera without a name"]
+    assert str(make_ride(store, S, None).made) == "1.20.2"
+    assert len(titled(newest(store))) == 2
 
 
 @pytest.mark.parametrize(
     ("line", "why"),
     [
         (",ride-01,5,9,tunnel,x\n", "no phase; one is boarding, ride"),
-        (",ride-01,9,5,dark,x\n", "label 1: its end (5 s) is not after its start (9 s)"),
-        (",ride-01,5 s,9,dark,x\n", "start_s"),
+        (",ride-01,9,5,dark,x\n", "line 2: its end (5 s) is not after its start (9 s)"),
+        ("\n\n,ride-01,5 s,9,dark,x\n", "line 4: start_s: '5 s' is no time of a video"),
         ("ride-01,5,9,dark,x\n", "it has 5 values, not 6"),
-        (',ride-01,5,9,dark,"x\n', "no table with commas"),
+        (',ride-01,5,9,dark,"x\n', "line 2 is none of a table"),
     ],
 )
 def test_a_line_that_is_wrong_is_said_and_nothing_is_made_or_lost(
@@ -172,9 +194,8 @@ def test_a_line_that_is_wrong_is_said_and_nothing_is_made_or_lost(
     path = store.layout.phase_labels
     path.write_text(FILE + line, encoding="utf-8-sig")
     (told,) = make_rides(store, S)
-    assert why in (told.damage or "") and why in (
-        account_of(store.layout, S.camera, None).damage or ""
-    )
+    (problem,) = account_of(store.layout, S.camera, None).problems
+    assert why in (told.damage or "") and why in problem
     with pytest.raises(DamagedFileError):
         label_part(store, S, TUNNEL)
     assert path.read_text(encoding="utf-8-sig") == FILE + line

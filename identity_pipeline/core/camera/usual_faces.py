@@ -125,7 +125,7 @@ def failing_as_usual(
 
     Returns:
         Sentences such as "31 of 40 riders' faces that are too dark for an anchor are in tunnel,
-        0:41 to 0:58, as in 18 of 20 rides here."
+        0:41 to 0:58, as most are in 18 of 20 rides here."
     """
     own, spans = measured_by_phase(phases, faces), longest_by_number(spans_of(phases))
     usual = {(code, phase): counts for code, phase, *counts in table.iter_rows()}

@@ -31,6 +31,38 @@ class Requirement(NamedTuple):
         return beyond.fill_null(not unmeasured_passes)
 
 
+class Failing(NamedTuple):
+    """A condition that many faces fail.
+
+    Attributes:
+        code: of the requirement.
+        bound: its bound.
+        faces: how many fail it.
+        of: how many were asked.
+    """
+
+    code: str
+    bound: float
+    faces: int
+    of: int
+
+
+def commonest_failure(fails: pl.Series, requirements: tuple[Requirement, ...]) -> Failing | None:
+    """The condition of a gate that most of some faces fail; of two the first in the gate.
+
+    Args:
+        fails: list of codes of each face: `strict_fails` or `loose_fails`.
+        requirements: of the gate.
+
+    Returns:
+        None where no face fails one.
+    """
+    failed = fails.explode().drop_nulls().to_list()
+    counts = {each.code: failed.count(each.code) for each in requirements}
+    worst = max(requirements, key=lambda each: counts[each.code])
+    return Failing(worst.code, worst.bound, counts[worst.code], len(fails)) if failed else None
+
+
 def measured(value: float | None) -> float | None:
     """The value; None for what is not a number."""
     return None if value is None or math.isnan(value) else value

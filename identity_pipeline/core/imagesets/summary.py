@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
 from identity_pipeline.core.faces.buckets import EXPRESSIONS
+from identity_pipeline.core.faces.gates import Failing, commonest_failure, strict_requirements
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.imagesets.challenge import challenge_kind, kinds_absent
@@ -29,7 +30,7 @@ from identity_pipeline.core.imagesets.novelty import Likeness
 from identity_pipeline.core.imagesets.pairs import pair_causes, pairs_wanted
 from identity_pipeline.core.imagesets.portrait import anchor_eligible, is_frontal
 from identity_pipeline.core.imagesets.selection import open_candidates, until_the_stop
-from identity_pipeline.settings import BucketSettings, SelectionSettings, Settings
+from identity_pipeline.settings import BucketSettings, QualitySettings, SelectionSettings, Settings
 
 CONDITIONING = {
     "default": (20, 70, 10),
@@ -38,6 +39,9 @@ CONDITIONING = {
     "dark": (20, 65, 15),
 }
 """Sampling weights anchor : coverage : challenge in per cent. Not counts."""
+
+NO_PROTOTYPE: Final = "no_prototype"
+"""Standing of faces of a rider who is not known well enough."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,8 @@ class RiderSummary:
         weights: None where nothing was exported.
         shortfalls: sets of this rider alone that have fewer images than wanted.
         pairs: how many pictures of both there are, and why not more.
+        not_strict: where the rider is not known well enough, what of the strict gate most of the
+            faces fail.
     """
 
     person_id: int
@@ -214,6 +220,7 @@ class RiderSummary:
     weights: ConditioningWeights | None
     shortfalls: tuple[Shortfall, ...]
     pairs: Shortfall = NO_PAIRS
+    not_strict: Failing | None = None
 
     @property
     def name(self) -> str:
@@ -322,6 +329,7 @@ def _summary_of(
         no_set_reason=None if exported else lacking,
         weights=_weights(observed, faces, settings.selection) if exported else None,
         shortfalls=tuple(_shortfalls(observed, absent or (), sets, unshown, settings.selection)),
+        not_strict=_not_strict(observed, settings.quality, exported=exported),
     )
 
 
@@ -334,8 +342,17 @@ def _stop(selection: pl.DataFrame) -> dict[str, Any]:
 def _no_set_reason(observed: pl.DataFrame, lacks_image: bool) -> str:
     if lacks_image:
         return "left_out"
-    unknown = (observed["standing"] == "no_prototype").any()
-    return "no_prototype" if unknown or not observed.height else "no_candidates"
+    unknown = (observed["standing"] == NO_PROTOTYPE).any()
+    return NO_PROTOTYPE if unknown or not observed.height else "no_candidates"
+
+
+def _not_strict(
+    observed: pl.DataFrame, settings: QualitySettings, *, exported: bool
+) -> Failing | None:
+    """What of the strict gate most faces fail of a rider of whom nothing is exported."""
+    if exported or _no_set_reason(observed, lacks_image=False) != NO_PROTOTYPE:
+        return None
+    return commonest_failure(observed["strict_fails"], strict_requirements(settings))
 
 
 def _prototype(observed: pl.DataFrame) -> Prototype | None:

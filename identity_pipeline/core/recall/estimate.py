@@ -78,6 +78,18 @@ class Recall:
     unseen: Mapping[str, int]
 
     @property
+    def short(self) -> str:
+        """For a list."""
+        if not self.left_out:
+            return "nothing left out"
+        if self.low is None or self.high is None:
+            return "not measured"
+        low, high = _percent(self.low), _percent(self.high)
+        if self.share is None:
+            return f"{low} to {high} %" if self.unseen else "no usable moment"
+        return f"{_percent(self.share)} % ({low} to {high} %)"
+
+    @property
     def sentence(self) -> str:
         """For people."""
         if not self.left_out:

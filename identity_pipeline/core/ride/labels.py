@@ -50,8 +50,9 @@ def without_ids(label: PhaseLabel, gone: Collection[str]) -> PhaseLabel:
     return replace(label, video=f"{GONE}-{hashlib.sha256(said.encode()).hexdigest()[:8]}")
 
 
-GONE, NOT_SHOWN = "gone", "not_shown"
-"""Why a label cannot be placed: its video is gone; it does not show that part as the others do."""
+GONE, TOO_LATE, NOT_SHOWN = "gone", "too_late", "not_shown"
+"""Why a label cannot be placed: its video is not there; it ends before that; it does not show that
+part as the others do."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class PlacedLabel:
     Attributes:
         label: what was said.
         start, end: points from `start` up to, but not including, `end`; None where it lies nowhere.
-        why: `GONE` or `NOT_SHOWN` where it lies nowhere, else None.
+        why: `GONE`, `TOO_LATE` or `NOT_SHOWN` where it lies nowhere, else None.
     """
 
     label: PhaseLabel
@@ -72,12 +73,14 @@ class PlacedLabel:
     @property
     def sentence(self) -> str | None:
         """Why it counts for nothing, for people; None where it counts."""
-        reasons = {
-            GONE: "the video is gone",
-            NOT_SHOWN: "the video does not show that part of the ride as the others do",
-        }
         if self.why is None:
             return None
+        forgotten = self.label.video.startswith(f"{GONE}-")
+        reasons = {
+            GONE: "the video is gone" if forgotten else "no frames of such a video are known",
+            TOO_LATE: "the video ends before that",
+            NOT_SHOWN: "the video does not show that part of the ride as the others do",
+        }
         kept = "is kept, and counts for nothing now"
         return f"{self.label.words} {kept}: {reasons[self.why]}. Say it of another video."
 

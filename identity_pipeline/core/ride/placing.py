@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.ride.alignment import align
 from identity_pipeline.core.ride.course import Course
-from identity_pipeline.core.ride.labels import GONE, NOT_SHOWN, PhaseLabel, PlacedLabel
+from identity_pipeline.core.ride.labels import GONE, NOT_SHOWN, TOO_LATE, PhaseLabel, PlacedLabel
 from identity_pipeline.core.ride.template import Template, follow
 
 
@@ -47,9 +47,15 @@ def place_labels(
         span = (label.start_s / step_s, label.end_s / step_s)
         where = _within(positions[label.video], *span) if there else gone.get(label)
         start, end = where or (None, None)
-        why = None if where else NOT_SHOWN if there else GONE
+        why = None if where else _why_not(label, courses.get(label.video))
         placed.append(PlacedLabel(label, start, end, why))
     return placed
+
+
+def _why_not(label: PhaseLabel, course: Course | None) -> str:
+    if course is None:
+        return GONE
+    return NOT_SHOWN if label.start_s < len(course.values) * course.step_s else TOO_LATE
 
 
 def _carried(

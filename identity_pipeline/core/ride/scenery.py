@@ -62,6 +62,8 @@ ENOUGH_S: Final = 10.0
 """Of fewer seconds that can tell nobody is sure enough to leave a video out."""
 LEAST_S: Final = 2.0
 """Of fewer there is no test: parts overlap, and count by their seconds."""
+AGREED: Final = 0.5
+"""A mean sign nearer to none is not the ride's: a few videos of another one may have made it."""
 SCALE: Final = 127
 """Of a mean sign of 1."""
 UNMOVED: Final[Sequence[tuple[int, int]]] = ((0, 0),)
@@ -86,7 +88,7 @@ class Scenery:
     """What the videos of a ride show at each point of its track.
 
     Attributes:
-        mean: (length, BITS) mean sign over the videos, in `SCALE`; 0 where none counts.
+        mean: (length, BITS) mean sign over the videos, in `SCALE`; 0 where they do not agree.
         tells: (length,) whether its own videos tell themselves from their mirror images there.
         fit: what is usual; None where no place tells.
     """
@@ -234,9 +236,9 @@ class _Leads(NamedTuple):
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether it is the ride, but laid where it is not: by a sign test."""
-        both = self.strayed + self.mirrored
-        return self.strayed > 0 and bool(bdtrc(self.strayed - 1, both, 0.5) < NO_SIGN)
+        """Whether it is the ride, but laid where it is not: by a sign test of its seconds."""
+        own, mirrored = (round(n * self.seconds) for n in (self.strayed, self.mirrored))
+        return own > 0 and bool(bdtrc(own - 1, own + mirrored, 0.5) < NO_SIGN)
 
 
 def _on_track(signs: Signs, position: NDArray[np.int64], length: int) -> Signs:
@@ -249,7 +251,8 @@ def _on_track(signs: Signs, position: NDArray[np.int64], length: int) -> Signs:
 
 
 def _mean(total: NDArray[np.int32], count: NDArray[np.int32]) -> Signs:
-    return np.rint(SCALE * total / np.maximum(count, 1)).astype(np.int8)
+    mean = total / np.maximum(count, 1)
+    return np.where(np.abs(mean) < AGREED, 0, np.rint(SCALE * mean)).astype(np.int8)
 
 
 def _tells(leads: Iterable[_Leads], length: int) -> NDArray[np.bool_]:

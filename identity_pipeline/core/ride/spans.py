@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,6 +39,23 @@ class Span:
         return self.title or (self.phase or NOT_KNOWN).replace("_", " ")
 
 
+SHORT_MS: Final = 3000.0
+"""Where a stretch is shorter times are told in tenths: in whole seconds it may seem to have no
+length."""
+
+
+def clocks(spans: Sequence[Span]) -> list[tuple[str, str]]:
+    """From when to when each stretch is, for people."""
+    decimals = int(any(span.end_ms - span.start_ms < SHORT_MS for span in spans))
+    return [(clock(span.start_ms, decimals), clock(span.end_ms, decimals)) for span in spans]
+
+
+def called(span: Span) -> str:
+    """How it is called, with its phase where it has a title: `tunnel (dark)`."""
+    phase = (span.phase or NOT_KNOWN).replace("_", " ")
+    return f"{span.title} ({phase})" if span.title else phase
+
+
 def spans_of(phases: pl.DataFrame) -> list[Span]:
     """The stretches of a video, in its order, without a gap.
 
@@ -64,7 +81,8 @@ def spans_of(phases: pl.DataFrame) -> list[Span]:
 
 def place_words(span: Span) -> str:
     """What a stretch is called and when it is: `tunnel, 0:41 to 0:58`."""
-    return f"{span.words}, {clock(span.start_ms)} to {clock(span.end_ms)}"
+    ((start, end),) = clocks([span])
+    return f"{span.words}, {start} to {end}"
 
 
 def longest_by_number(spans: Iterable[Span]) -> dict[int, Span]:

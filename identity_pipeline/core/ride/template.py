@@ -69,8 +69,6 @@ SEEN_BY: Final = 0.5
 """Where a smaller share of the videos shows anything, the template ends."""
 NO_COURSE: Final = 0.001
 """Chance that videos without a common course are taken to have one (of the sign test)."""
-
-
 MAD_EFFICIENCY: Final = 0.37
 """Of the MAD beside the standard deviation, for normal values (Rousseeuw and Croux, "Alternatives
 to the median absolute deviation", J. Am. Stat. Assoc. 88, 1993): so much fewer degrees of freedom

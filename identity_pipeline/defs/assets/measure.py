@@ -11,7 +11,7 @@ from functools import lru_cache
 import dagster as dg
 import polars as pl
 
-from identity_pipeline.core.tracks.riders import find_riders, rider_faces, spans_of
+from identity_pipeline.core.tracks.riders import rider_faces
 from identity_pipeline.core.tracks.tracking import build_tracks
 from identity_pipeline.core.vectors import all_embeddings
 from identity_pipeline.defs.checks import video as check
@@ -105,27 +105,11 @@ def face_tracks(step: VideoStep) -> dg.MaterializeResult:
 @checked_video_asset(check.somebody_rides)
 def riders(step: VideoStep) -> dg.MaterializeResult:
     """The one or two riders, from left to right, and for every other track why it is none."""
-    from identity_pipeline.stages.imagesets.curate import frame_size
-    from identity_pipeline.stages.video.camera_view import boarding_of, seating_of
+    from identity_pipeline.stages.video.riding import riders_of
 
     inputs = step.inputs
-
-    def compute() -> pl.DataFrame:
-        seating = seating_of(step.camera, inputs.__getitem__, step.settings)
-        return find_riders(
-            inputs["face_tracks"],
-            inputs["face_detections"],
-            inputs["frames"].height,
-            frame_size(inputs["ride_video"]),
-            step.settings.riders,
-            spans_of(inputs["frames"]),
-            inputs["face_quality"],
-            seating,
-            boarding_of(step.ride, seating, inputs.__getitem__, step.settings),
-        )
-
     return step.table(
-        compute,
+        lambda: riders_of(step.camera, step.ride, inputs.__getitem__, step.settings),
         lambda table: pictures.describe_riders(
             table, inputs["frames"], inputs["face_tracks"], step.all_settings
         ),

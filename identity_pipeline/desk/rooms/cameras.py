@@ -53,7 +53,7 @@ def _camera(request: Request) -> Response:
     try:
         due = len(renewals(store, account.name))
     except DamagedFileError as error:  # what is damaged is kept by no video; the rest is shown
-        due, account = 0, replace(account, damage=account.damage or str(error))
+        due, account = 0, replace(account, problems=account.problems or (str(error),))
     return page(request, "camera.html.j2", room=ROOM, camera=account, shown=shown, due=due)
 
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from identity_pipeline.core.faces.buckets import AXES
 from identity_pipeline.core.ride.labels import PhaseLabel
+from identity_pipeline.core.video.clock import seconds_of
 from identity_pipeline.desk.access import curator_of
 from identity_pipeline.desk.acts import subjects_of
 from identity_pipeline.desk.deciding import Act, Form, read_form
@@ -134,11 +135,11 @@ def _labelled(request: Request, form: Form) -> Response:
 
 
 def _seconds(word: str) -> float:
-    """A time as people write it: with a point or a comma."""
+    """A time as people write it: with a point or a comma, in seconds or as pages show it."""
     try:
-        return float(word.strip().replace(",", "."))
-    except ValueError:
-        raise PhaseLabelError(f"{word!r} is no time in seconds, such as 41.5.") from None
+        return seconds_of(word.replace(",", "."))
+    except ValueError as error:
+        raise PhaseLabelError(f"{error}.") from None
 
 
 def _deciding(request: Request) -> dict[str, Any]:

@@ -25,6 +25,13 @@ AHEAD: Final = 3
 BESIDE: Final = 24
 """So many exported pictures of the rider are shown beside the moment, at most."""
 TAKE_BACK: Final = "undo"
+SAID: Final = {
+    "missed": "missed",
+    "shown": "usable and shown",
+    "unusable": "not usable",
+    "unclear": "cannot tell",
+}
+"""What each answer is called when it was given."""
 PAIR: Final = "pair"
 
 
@@ -54,7 +61,17 @@ def _told(request: Request, video_id: str) -> dict[str, Any]:
             f"/img/audit/{video_id}/{q.name}.jpg?v={frames.version(video_id)}" for q in coming
         ],
         "done": audit.asked.height - audit.open.height,
+        "last": _last(request, video_id),
     }
+
+
+def _last(request: Request, video_id: str) -> str | None:
+    """What the curator answered last, which may be taken back; None where that is nothing."""
+    desk, actor = desk_of(request), curator_of(request)
+    said = Auditor(desk.stores, desk.settings, actor, now()).last(video_id) if actor else None
+    if said is None:
+        return None
+    return f"{SAID[said.answer or '']}, at {said.moment * said.moment_s:.1f} s"
 
 
 def _beside(riders: dict[int, RiderShown], question: Question, *, alone: bool) -> list[str]:

@@ -253,13 +253,20 @@ class Auditor:
         """
         Audits(self.stores.layout).add(video_id, self._back)
 
-    def _back(self, known: Sequence[Said]) -> Said | None:
+    def last(self, video_id: str) -> Said | None:
+        """The last answer of this actor that is in force; raises as `Audits.read` does."""
+        return self._last(Audits(self.stores.layout).read(video_id))
+
+    def _last(self, known: Sequence[Said]) -> Said | None:
         latest = {(one.frame_idx, one.box, one.moment, one.moment_s): one for one in known}
         own = [one for one in known if one in latest.values() and one.actor == self.actor]
         given = [one for one in own if one.answer is not None]
-        if not given:
+        return given[-1] if given else None
+
+    def _back(self, known: Sequence[Said]) -> Said | None:
+        last = self._last(known)
+        if last is None:
             return None
-        last = given[-1]
         place = last.frame_idx, last.box, last.moment, last.moment_s, last.stratum
         return Said(self.at, self.actor, *place, None)
 

@@ -19,8 +19,7 @@ from identity_pipeline.core.camera.usual_faces import FIGURES as OF_FACES
 from identity_pipeline.core.camera.watch import Figures
 from identity_pipeline.core.faces.buckets import EXPRESSIONS
 from identity_pipeline.core.ride.expectation import expectations
-from identity_pipeline.core.ride.spans import Span, stretches_of
-from identity_pipeline.core.video.clock import clock
+from identity_pipeline.core.ride.spans import Span, called, clocks, stretches_of
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.camera_figures import (
     filled_words,
@@ -38,6 +37,7 @@ from identity_pipeline.media.watch_figure import watch_svg
 from identity_pipeline.settings import RideSettings, Settings
 from identity_pipeline.stages.library.camera_account import CameraAccount
 from identity_pipeline.stages.library.camera_watch import series
+from identity_pipeline.stages.library.ride_labels import strangers, unheeded
 from identity_pipeline.storage.video.tables import TableStore
 
 FIGURE_WORDS: Final = {
@@ -70,6 +70,7 @@ class CameraPage:
         shown: of its phases: from, to, what it is, then the share of riders who show each
             expression there, and of how many.
         expected: parts of the ride in which riders are hardly ever seen well, in sentences.
+        unheeded: what people say of rides that counts for nothing here, or not yet, and why.
         versions: newest first.
     """
 
@@ -82,6 +83,7 @@ class CameraPage:
     faces: Sequence[tuple[str, ...]]
     shown: Sequence[tuple[str, ...]]
     expected: Sequence[str]
+    unheeded: Sequence[str]
     versions: Sequence[Mapping[str, Any]]
 
 
@@ -91,7 +93,8 @@ def camera_page(account: CameraAccount, store: TableStore, settings: Settings) -
     Args:
         account: what is known of it.
         store: the tables.
-        settings: which phases of the ride are named, and of how many riders something is said.
+        settings: which phases of the ride are named, of how many riders something is said, and
+            which camera filmed a video.
     """
     tables = account.tables
     seats = tables.get("camera_seats", pl.DataFrame())
@@ -102,12 +105,13 @@ def camera_page(account: CameraAccount, store: TableStore, settings: Settings) -
         others=_others(tables.get("camera_reach", pl.DataFrame())),
         usual=_usual(tables.get("camera_normals", pl.DataFrame())),
         phases=[
-            (clock(s.start_ms), clock(s.end_ms), s.words, "people" if s.by_people else "its videos")
-            for s in _phases(account)
+            (*part, "people" if span.by_people else "its videos")
+            for span, part in _parts(_phases(account))
         ],
         faces=_faces(account, settings.camera.videos_min),
         shown=_shown(account, settings.camera.videos_min),
         expected=_expected(account, settings.ride),
+        unheeded=[*unheeded(store, account.name), *strangers(store, settings)],
         versions=account.versions.rows(named=True)[::-1],
     )
 
@@ -282,8 +286,8 @@ def _faces(account: CameraAccount, least: int) -> list[tuple[str, ...]]:
         return []
     rows = {(row["phase_number"], row["figure"]): row for row in table.iter_rows(named=True)}
     return [
-        (*_part(span), *(_band(rows.get((span.number, figure)), least) for figure in OF_FACES))
-        for span in _phases(account)
+        (*part, *(_band(rows.get((span.number, figure)), least) for figure in OF_FACES))
+        for span, part in _parts(_phases(account))
     ]
 
 
@@ -295,15 +299,16 @@ def _shown(account: CameraAccount, least: int) -> list[tuple[str, ...]]:
     own = table.filter(axis="expression")
     rows = {(row["phase_number"], row["cell"]): row for row in own.iter_rows(named=True)}
     told = []
-    for span in _phases(account):
+    for span, part in _parts(_phases(account)):
         cells = [rows.get((span.number, cell)) for cell in EXPRESSIONS]
         of = next((str(row["of_riders"]) for row in cells if row), "0")
-        told.append((*_part(span), *(_share(row, least) for row in cells), of))
+        told.append((*part, *(_share(row, least) for row in cells), of))
     return told
 
 
-def _part(span: Span) -> tuple[str, str, str]:
-    return clock(span.start_ms), clock(span.end_ms), span.words
+def _parts(spans: Sequence[Span]) -> list[tuple[Span, tuple[str, str, str]]]:
+    """Each part of the ride, with from when to when it is and what it is called."""
+    return [(span, (*when, called(span))) for span, when in zip(spans, clocks(spans), strict=True)]
 
 
 def _band(row: Mapping[str, Any] | None, least: int) -> str:

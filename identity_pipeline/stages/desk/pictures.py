@@ -200,7 +200,7 @@ def riders_of(library: LibrarySnapshot, video_id: str) -> list[tuple[int, str, s
     found = []
     for track, seat in table.drop_nulls("person_id").sort("person_id").iter_rows():
         person = _person_of(library, ids.track(video_id, track))
-        name = f"rider {seat}" if person is None else library.called(person)
+        name = f"person_{seat}" if person is None else library.called(person)
         found.append((seat, name, person))
     return list({seat: row for seat, *rest in found for row in [(seat, *rest)]}.values())
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import polars as pl
 
 from identity_pipeline.core.camera.usual_faces import FIGURES, failing_as_usual
 from identity_pipeline.core.ride.expectation import expectations
 from identity_pipeline.core.ride.phases import PHASES
-from identity_pipeline.core.ride.spans import Span, spans_of
+from identity_pipeline.core.ride.spans import Span, called, spans_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.video.laid_on import model_of, phases_of
 from identity_pipeline.stages.video.pinning import camera_of
@@ -20,7 +19,7 @@ from identity_pipeline.storage.cameras.editions import Edition
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 
-FAILURES: Final = "ride_failures"
+EXPECTED, FAILURES = "ride_expected", "ride_failures"
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class RidePhases:
         first = self.spans[0].start_ms if self.spans else 0.0
         return [
             (f"{(s.start_ms - first) / 1000:.1f}", f"{(s.end_ms - first) / 1000:.1f}",
-             s.words, s.phase)
+             called(s), s.phase)
             for s in self.spans
         ]  # fmt: skip
 
@@ -68,8 +67,9 @@ def ride_phases(store: TableStore, settings: Settings, video_id: str) -> RidePha
         phases, model = phases_of(store, video_id), model_of(store, video_id)
         if phases is None or model is None:
             return RidePhases(known)
-        spans, expected = spans_of(phases), model.table("ride_expected")
-        told = expectations(spans, expected, settings.ride)
+        spans, told = spans_of(phases), ()
+        if EXPECTED in model.tables:  # an edition of an earlier version of the program has none
+            told = expectations(spans, model.table(EXPECTED), settings.ride)
         return RidePhases(known, spans, told, _failing(store, video_id, model, phases))
     except MissingTableError:
         return RidePhases()

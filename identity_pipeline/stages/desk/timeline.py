@@ -113,5 +113,5 @@ def why_of(store: TableStore, face: Face, settings: Settings) -> WhyOfFace:
         wording.explain(state, reason),
         tuple(measured_words(own)),
         tuple(score_words(own)),
-        tuple(why_words(own)),
+        tuple(why_words(own, settings.quality)),
     )

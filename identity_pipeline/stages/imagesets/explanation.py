@@ -51,8 +51,8 @@ class Explained:
 
     Attributes:
         ledger: its row of `frame_ledger`.
-        measured: `quality_score`, `score`, `yaw`, `pitch`, `stable_score`; `yaw_camera` and
-            `pitch_camera` where the camera is known.
+        measured: `quality_score`, `score`, `face_px`, `yaw`, `pitch`, `stable_score`; where the
+            camera is known `yaw_camera` and `pitch_camera`.
         evidence: what else was measured; of a face that is no rider's, nothing.
         moment: beside the others of its moment.
         bucket: beside the other candidates of its pose and expression.
@@ -60,6 +60,7 @@ class Explained:
         rival: beside the face that the ledger names.
         usual: of one that fails a gate, what riders' faces measure there, in sentences; none where
             the ride of its camera was not known.
+        strict_fails: codes of what it fails of the strict gate.
     """
 
     ledger: dict[str, Any]
@@ -69,7 +70,8 @@ class Explained:
     bucket: Contest | None
     anchors: Contest | None
     rival: Comparison | None
-    usual: tuple[str, ...]
+    usual: tuple[str, ...] = ()
+    strict_fails: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -78,6 +80,7 @@ class Explained:
         return {
             **self.ledger,
             **self.measured,
+            "strict_fails": list(self.strict_fails),
             **evidence,
             **{name: contest and _contest_json(contest) for name, contest in contests.items()},
             "rival": self.rival and self.rival._asdict(),
@@ -97,7 +100,7 @@ def _measures(row: dict[str, Any]) -> dict[str, float | None]:
     return {name: row.get(name) for name in MEASURES} | other
 
 
-MEASURES = ("quality_score", "score", *ANGLES, "stable_score")
+MEASURES = ("quality_score", "score", "face_px", *ANGLES, "stable_score")
 
 
 def explained(store: TableStore, video_id: str, frame: int, settings: Settings) -> list[Explained]:
@@ -203,6 +206,7 @@ class _Video:
             self._contest(own, anchors, portrait=True),
             self._beside(own, ledger["rival_face_id"]),
             self.place.sentences(row) if self.place and ledger["person_id"] is not None else (),
+            tuple(row["strict_fails"] or ()),
         )
 
     def _contest(

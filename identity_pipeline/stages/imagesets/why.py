@@ -6,17 +6,22 @@ What belongs here: lines for people. What does not: gathering what they say (`ex
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from identity_pipeline.core.faces.angles import ANGLES
 from identity_pipeline.core.imagesets.evidence import Comparison
 from identity_pipeline.media import wording
+from identity_pipeline.settings import QualitySettings
 from identity_pipeline.stages.imagesets.explanation import Contest, Explained
+
+NO_PROTOTYPE: Final = "no_prototype"
 
 
 def measured_words(face: Explained) -> Iterator[str]:
     """What was measured of it."""
     told, evidence = face.measured, face.evidence
     yield f"quality {wording.measured(told['quality_score'], 3)}"
+    yield f"size {wording.measured(told['face_px'], 0)} px"
     yield f"sharpness {wording.measured(evidence.sharpness, 0)}"
     yield f"light {wording.light(evidence)}"
     if face.ledger["person_id"] is None:
@@ -46,10 +51,11 @@ def score_words(face: Explained) -> Iterator[str]:
     yield from (f"{name} {wording.measured(value)}" for name, value in evidence.parts)
 
 
-def why_words(face: Explained) -> Iterator[str]:
+def why_words(face: Explained, settings: QualitySettings) -> Iterator[str]:
     """What would have changed it, and how it did beside others."""
     ledger = face.ledger
     yield str(ledger["would_change"])
+    yield from _gate_words(face, settings)
     yield from face.usual
     rival = ledger["rival_face_id"]
     if face.rival is not None:
@@ -65,6 +71,12 @@ def why_words(face: Explained) -> Iterator[str]:
         # for that the face shows something else.
         if contest.peers.other != rival or contest.peers.rank is None:
             yield _contest_words(among, as_a, contest)
+
+
+def _gate_words(face: Explained, settings: QualitySettings) -> Iterator[str]:
+    """What a face of a rider who is not known well enough fails of the strict gate."""
+    if face.ledger["reason"] == NO_PROTOTYPE and face.strict_fails:
+        yield f"Of the strict gate it fails: {wording.fails_strict(face.strict_fails, settings)}."
 
 
 def _contest_words(among: str, as_a: str, contest: Contest) -> str:

@@ -6,17 +6,17 @@ What belongs here: reading what stands, for pages and commands. What does not: m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import polars as pl
 
 from identity_pipeline.core.camera.versions import known_words
-from identity_pipeline.core.ride.labels import PhaseLabel
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import CameraSettings
 from identity_pipeline.storage.cameras.cameras import (
+    CAMERA,
     NO_NAME,
     RIDE,
     UNNAMED,
@@ -24,12 +24,15 @@ from identity_pipeline.storage.cameras.cameras import (
     Cameras,
     folder_of,
 )
-from identity_pipeline.storage.cameras.editions import Edition, labels_in
+from identity_pipeline.storage.cameras.editions import EarlierEditionError, Edition
 from identity_pipeline.storage.cameras.phase_labels import PhaseLabels
+from identity_pipeline.storage.cameras.pins import Pins
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.tables.camera import OF_A_MODEL
 
+DAMAGED: Final = "is damaged"
+"""Instead of how many videos a model is of."""
 RIDE_SHOWN: Final = (
     *("ride_track", "ride_stretches", "ride_labels"),
     *("ride_expected", "ride_expressions", "ride_faces"),
@@ -53,9 +56,8 @@ class CameraAccount:
         model: the edition in force; None: the camera is not known.
         known: of how many videos the model is, or what it lacks, in words.
         tables: of the model; none where it is damaged, or there is none.
-        damage: why a model cannot be read; None: all can.
         ride: tables of the newest model of its ride; none where it is not known, or damaged.
-        labels: what people say of its ride.
+        problems: what of it is damaged, or of an earlier version of the program, in sentences.
     """
 
     name: str | None
@@ -64,21 +66,14 @@ class CameraAccount:
     model: Edition | None
     known: str
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
-    damage: str | None = None
     ride: dict[str, pl.DataFrame] = field(default_factory=dict)
-    labels: tuple[PhaseLabel, ...] = ()
+    problems: tuple[str, ...] = ()
 
     @property
-    def unplaced(self) -> list[str]:
-        """Labels of its ride that count for nothing, and why."""
-        table = self.ride.get("ride_labels")
-        placed = [] if table is None else labels_in(table)
-        known = {one.label for one in placed}
-        waiting = "waits for the next model of the ride: the night makes it, or `camera renew`."
-        return [
-            *(one.sentence for one in placed if one.sentence),
-            *(f"{label.words} {waiting}" for label in self.labels if label not in known),
-        ]
+    def sentence(self) -> str:
+        """What is known of it."""
+        there = self.model is not None or self.known == DAMAGED
+        return f"The {'model' if there else 'camera is'} {self.known}"
 
     @property
     def called(self) -> str:
@@ -127,7 +122,7 @@ class CameraAccount:
             "model": str(self.model.name) if self.model else None,
             "known": self.known,
             "last_alarm": self.last_alarm,
-            "damage": self.damage,
+            "damage": " ".join(self.problems) or None,
         }
 
     def in_full(self) -> dict[str, Any]:
@@ -195,9 +190,10 @@ def account_in(layout: Layout, settings: CameraSettings, folder: str) -> CameraA
 
 
 def accounts(layout: Layout, settings: CameraSettings) -> tuple[list[CameraAccount], list[str]]:
-    """All cameras, and what is wrong with those whose record cannot be read."""
+    """All cameras, and what is wrong with records of cameras that cannot be read."""
     cameras, found, damaged = Cameras(layout), list[CameraAccount](), list[str]()
     damaged += map(str, cameras.damaged().values())
+    damaged += Pins(layout).damaged()
     for camera in cameras.names():
         try:
             found.append(account_of(layout, settings, camera))
@@ -209,16 +205,9 @@ def accounts(layout: Layout, settings: CameraSettings) -> tuple[list[CameraAccou
 def _account(cameras: Cameras, record: CameraRecord, settings: CameraSettings) -> CameraAccount:
     camera = record.camera
     name = cameras.in_force(camera)
-    model, tables, damage = None, dict[str, pl.DataFrame](), None
-    try:
-        if name is not None:
-            model = cameras.edition(camera, name)
-        if model is not None:
-            tables = {table: model.table(table) for table in OF_A_MODEL}
-    except DamagedFileError as error:
-        tables, damage = {}, str(error)
-    ride, ride_damage = _ride_of(cameras, camera)
-    labels, label_damage = _labels_of(cameras.layout, camera)
+    model, tables, problems = _model(cameras, camera, CAMERA, OF_A_MODEL)
+    damaged = name is not None and not tables
+    _, ride, of_ride = _model(cameras, camera, RIDE, RIDE_SHOWN)
     out = _left_out(tables)
     still = [video for video in record.standing_still(-1) if video not in out]
     return CameraAccount(
@@ -226,29 +215,41 @@ def _account(cameras: Cameras, record: CameraRecord, settings: CameraSettings) -
         videos=record.videos,
         versions=cameras.versions(camera),
         model=model,
-        known=known_words(name.videos if name else 0, len(still), settings),
+        known=DAMAGED if damaged else known_words(name.videos if name else 0, len(still), settings),
         tables=tables,
-        damage=" ".join(filter(None, (damage, ride_damage, label_damage))) or None,
         ride=ride,
-        labels=labels,
+        problems=(*problems, *of_ride, *_of_labels(cameras.layout)),
     )
 
 
-def _labels_of(layout: Layout, camera: str | None) -> tuple[tuple[PhaseLabel, ...], str | None]:
-    """What people say of the ride of a camera, and why that cannot be read."""
+def _model(
+    cameras: Cameras, camera: str | None, of: str, names: Collection[str]
+) -> tuple[Edition | None, dict[str, pl.DataFrame], list[str]]:
+    """The newest model, its tables, and what is wrong with it; a damaged one has no tables."""
+    model = None
+    tables: dict[str, pl.DataFrame] = {}
+    lacking: list[str] = []
     try:
-        return PhaseLabels(layout).of(camera), None
+        model = cameras.model(camera, of)
+        if model is None:
+            return None, {}, []
+        for name in names:
+            try:
+                tables[name] = model.table(name)
+            except EarlierEditionError as error:
+                lacking.append(str(error))
     except DamagedFileError as error:
-        return (), str(error)
+        return model, {}, [str(error)]
+    return model, tables, lacking[:1]
 
 
-def _ride_of(cameras: Cameras, camera: str | None) -> tuple[dict[str, pl.DataFrame], str | None]:
-    """The newest model of a camera's ride, and why it cannot be read."""
+def _of_labels(layout: Layout) -> list[str]:
+    """Why what people say of rides cannot be read."""
     try:
-        model = cameras.model(camera, RIDE)
-        return {t: model.table(t) for t in RIDE_SHOWN} if model else {}, None
+        PhaseLabels(layout).all()
     except DamagedFileError as error:
-        return {}, str(error)
+        return [str(error)]
+    return []
 
 
 def _left_out(tables: dict[str, pl.DataFrame]) -> Sequence[str]:

@@ -23,6 +23,7 @@ from identity_pipeline.stages.library.ride_template import KnownRide, make_rides
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.cameras import tried
 from identity_pipeline.storage.cameras.cameras import CAMERA, RIDE, CameraRecord, Cameras
+from identity_pipeline.storage.cameras.phase_labels import PhaseLabels
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import TableStore
@@ -92,7 +93,8 @@ def waiting(store: TableStore, settings: Settings, of: str) -> list[str]:
     return [
         _called(record.camera)
         for record in due
-        if tried.recall(cameras, record.camera).get(of) != _sign(record, settings, copies)
+        if tried.recall(cameras, record.camera).get(of)
+        != _sign(store, record, settings, copies, of)
     ]
 
 
@@ -115,17 +117,37 @@ def _note_tried(store: TableStore, settings: Settings, of: str) -> None:
     due = _may_have(store, settings, of)
     copies = copies_in_force(LibraryStores.of(store)).of if due else {}
     for record in due:
-        sign = _sign(record, settings, copies)
-        if tried.recall(cameras, record.camera).get(of) != sign:
+        sign = _sign(store, record, settings, copies, of)
+        if _tried(cameras, record, of) != sign:
             tried.note(cameras, record.camera, {of: sign})
 
 
-def _sign(record: CameraRecord, settings: Settings, copies: Mapping[str, str]) -> str:
+def _tried(cameras: Cameras, record: CameraRecord, of: str) -> str | None:
+    """The sign of what came to nothing."""
+    return tried.recall(cameras, record.camera).get(of)
+
+
+def _sign(
+    store: TableStore,
+    record: CameraRecord,
+    settings: Settings,
+    copies: Mapping[str, str],
+    of: str,
+) -> str:
     """What a try hangs on; the tables of its videos are left out, since a run looks anyhow."""
     code = camera_model.CODE, ride_template.CODE
     counted = [video for video in record.videos if video not in copies]
     begins = [(each.begins, each.moved) for each in record.versions]
-    return sha256_of_value([counted, begins, code, chosen(settings, ("camera", "ride"))])
+    said = _said(store, record.camera) if of == RIDE else ""
+    return sha256_of_value([counted, begins, code, said, chosen(settings, ("camera", "ride"))])
+
+
+def _said(store: TableStore, camera: str | None) -> str:
+    """What people say of a ride; where that cannot be read, why."""
+    try:
+        return repr(PhaseLabels(store.layout).of(camera))
+    except DamagedFileError as error:
+        return str(error)
 
 
 def _called(camera: str | None) -> str:

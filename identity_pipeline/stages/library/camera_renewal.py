@@ -17,6 +17,7 @@ from identity_pipeline.stages.library.ride_template import make_ride
 from identity_pipeline.stages.video.pinning import newest_pin, version_of
 from identity_pipeline.storage.cameras.cameras import CameraRecord, Cameras
 from identity_pipeline.storage.cameras.pins import NOT_KNOWN, Pin, Pinned, Pins
+from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import TableStore
 
 
@@ -86,10 +87,10 @@ def renew(
     settings: Settings,
     camera: str | None,
     videos: Collection[str] | None = None,
-) -> list[Renewal]:
+) -> tuple[list[Renewal], list[str]]:
     """Lets videos of a camera keep what holds for them now, with what people say of its ride.
 
-    Damaged models are made anew first.
+    Damaged models are made anew first. What cannot be made stops nothing else.
 
     Args:
         store: the tables.
@@ -98,11 +99,21 @@ def renew(
         videos: some of them; all of the camera's when None.
 
     Returns:
-        Those that moved. Raises as `renewals` does.
+        Those that moved, and what was damaged and stays so, in sentences.
+
+    Raises:
+        UnknownVideoError: one of `videos` is not the camera's.
     """
-    make_ride(store, settings, camera)
-    make_model(store, settings, camera)
-    moved = renewals(store, camera, videos)
-    if moved:
-        Pins(store.layout).move(camera, {each.video_id: each.after for each in moved})
-    return moved
+    moved, problems = list[Renewal](), list[str]()
+    for make in (make_ride, make_model):
+        try:
+            make(store, settings, camera)
+        except DamagedFileError as error:
+            problems.append(str(error))
+    try:
+        moved = renewals(store, camera, videos)
+        if moved:
+            Pins(store.layout).move(camera, {each.video_id: each.after for each in moved})
+    except DamagedFileError as error:
+        return [], list(dict.fromkeys([*problems, str(error)]))
+    return moved, list(dict.fromkeys(problems))

@@ -12,7 +12,7 @@ What belongs here: which editions are wanted, and their tables. What does not: w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from identity_pipeline.core.camera.versions import edition
-from identity_pipeline.core.ride.course import CHANNELS, Course, course_of
+from identity_pipeline.core.ride.course import CHANNELS, Course
 from identity_pipeline.core.ride.labels import PhaseLabel, PlacedLabel, with_labels
 from identity_pipeline.core.ride.naming import name_phases
 from identity_pipeline.core.ride.phases import Phase
@@ -42,6 +42,7 @@ from identity_pipeline.stages.library.camera_editions import (
 )
 from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.ride_faces import tables_of_faces
+from identity_pipeline.stages.library.ride_labels import courses_of, says_more
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.stages.video.camera_view import camera_of_video
 from identity_pipeline.stages.video.ride_phases import OTHER_RIDE, seen_columns, template_of
@@ -123,9 +124,9 @@ def make_ride(store: TableStore, settings: Settings, camera: str | None) -> Know
 
 
 def may_have_next(cameras: Cameras, record: CameraRecord, settings: Settings) -> bool:
-    """Whether there are as many videos as a next model takes, or people said something.
+    """Whether there are as many videos as a next model takes, or people said something else.
 
-    Nothing of the videos is read.
+    Nothing of the videos is read, so what people said may count for nothing.
 
     Raises:
         DamagedFileError: what people say of the ride cannot be read.
@@ -133,19 +134,13 @@ def may_have_next(cameras: Cameras, record: CameraRecord, settings: Settings) ->
     newest = cameras.in_force(record.camera, RIDE)
     if _most(len(record.period(-1)), settings) > (newest.videos if newest else 0):
         return True
-    return newest is not None and _relabelled(cameras, record.camera, newest) is not None
+    held = None if newest is None else _labels_in(cameras, record.camera, newest)
+    return held is not None and held != PhaseLabels(cameras.layout).of(record.camera)
 
 
 def _most(videos: int, settings: Settings) -> int:
     """Of how many of so many a model would be made if all followed the ride; 0: too few."""
     return edition(min(videos, settings.ride.videos_max), settings.camera)
-
-
-def _relabelled(cameras: Cameras, camera: str | None, newest: EditionName) -> EditionName | None:
-    """The edition that what people say makes; none where the newest holds all of it."""
-    held = _labels_in(cameras, camera, newest)
-    said = PhaseLabels(cameras.layout).of(camera)
-    return None if held in (None, said) else newest._replace(said=newest.said + 1)
 
 
 def _labels_in(
@@ -202,7 +197,16 @@ class _Ride:
         larger = self._larger(which, newest.videos if newest else 0)
         if larger is not None or newest is None:
             return larger
-        return _relabelled(self.cameras, camera, newest)
+        return self._relabelled(newest)
+
+    def _relabelled(self, newest: EditionName) -> EditionName | None:
+        """The edition that what people say makes; none where that changes nothing."""
+        said = PhaseLabels(self.cameras.layout).of(self.record.camera)
+        if self.cameras.damage(self.record.camera, newest, RIDE):
+            return None
+        model = self.cameras.edition(self.record.camera, newest, RIDE)
+        more = says_more(self.store, model, said)
+        return newest._replace(said=newest.said + 1) if more else None
 
     def _larger(self, which: int, there: int) -> EditionName | None:
         most = _most(len(self._videos(which)), self.settings)
@@ -250,7 +254,7 @@ class _Ride:
         held = _labels_in(self.cameras, camera, name) if there else None
         labels = PhaseLabels(self.cameras.layout).of(camera) if held is None else held
         step_s = template.track.course.step_s
-        courses = _courses(self.store, {label.video for label in labels}, step_s)
+        courses = courses_of(self.store, {label.video for label in labels}, step_s)
         whole = [other for other in self._whole() if other != name]
         if not labels or not whole:
             return place_labels(labels, courses, template)
@@ -333,19 +337,9 @@ class _Ride:
 
     def _courses_of(self, videos: Sequence[str]) -> dict[str, Course]:
         new = [video for video in videos if video not in self._read]
-        self._read |= dict.fromkeys(new) | _courses(self.store, new, self.settings.ride.step_s)
+        self._read |= dict.fromkeys(new) | courses_of(self.store, new, self.settings.ride.step_s)
         found = {video: self._read[video] for video in videos}
         return {video: course for video, course in found.items() if course is not None}
-
-
-def _courses(store: TableStore, videos: Iterable[str], step_s: float) -> dict[str, Course]:
-    found = {}
-    for video in videos:
-        try:
-            found[video] = course_of(store.read("frames", video), step_s)
-        except (MissingTableError, DamagedFileError):
-            continue  # its own step tells of it
-    return found
 
 
 def _template_in(model: Edition) -> Template:

@@ -8,6 +8,7 @@ from typing import Any
 
 from identity_pipeline.core.progress.shares import SETTLED, State
 from identity_pipeline.media.progress_figure import percent, span
+from identity_pipeline.media.wording import counted
 from identity_pipeline.stages.planning.phases import BatchStatus, Phase, Status, Whole
 
 ROWS_SHOWN = 40
@@ -25,8 +26,8 @@ def batch_line(status: BatchStatus) -> str:
     left = "nothing left that can be done" if status.finished else f"{span(status.left_s)} of work"
     if status.portions.done == 1.0:
         left = "finished"
-    unmeasured = status.unmeasured
-    guess = f" ({unmeasured} steps not measured on this machine yet)" if unmeasured else ""
+    steps = counted(status.unmeasured, "step")
+    guess = f" ({steps} not measured on this machine yet)" if status.unmeasured else ""
     return f"Batch {batch.number} ({batch.because}): {', '.join(parts)}; {left}{guess}"
 
 

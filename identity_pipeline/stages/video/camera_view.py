@@ -36,14 +36,18 @@ def camera_view(
     """
     detections, quality = table_of("face_detections"), table_of("face_quality")
     if name == "camera_places":
-        video = table_of("ride_video")
-        size = int(video["width"][0]), int(video["height"][0])
+        size = size_of(table_of("ride_video"))
         tracks, phases = table_of("face_tracks"), table_of("ride_phases")
         return places_of(tracks, detections, table_of("frames"), size, phases)
     if name == "camera_votes":
         faces = table_of("face_landmarks").join(quality.select("face_id", "loose"), on="face_id")
         return votes_of(faces, settings.buckets, settings.camera)
     return figures_of(table_of("frames"), detections, quality, table_of("ride_phases"))
+
+
+def size_of(ride_video: pl.DataFrame) -> tuple[int, int]:
+    """(width, height) of the upright video in px."""
+    return int(ride_video["width"][0]), int(ride_video["height"][0])
 
 
 def seating_of(
@@ -65,8 +69,7 @@ def seating_of(
     seats = model.table("camera_seats") if model else None
     if seats is None or seats.is_empty():
         return None
-    video = table_of("ride_video")
-    size = int(video["width"][0]), int(video["height"][0])
+    size = size_of(table_of("ride_video"))
     shown = (table_of("face_tracks"), table_of("face_detections"), table_of("frames"), size)
     places = places_of(*shown, table_of("ride_phases")).with_columns(video_id=pl.lit(""))
     return seat_tracks(places, seats, size[0] / size[1], settings.camera)

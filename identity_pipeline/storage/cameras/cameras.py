@@ -36,7 +36,6 @@ from identity_pipeline.tables import TABLES
 NO_NAME: Final = "the camera without a name"
 UNNAMED: Final = "unnamed"
 """The word for it in commands, and its folder."""
-"""The folder of the camera without a name."""
 WAIT_S: Final = 60.0
 CAMERA, RIDE = "camera", "ride"
 """What there are models of."""
@@ -238,7 +237,7 @@ class Cameras:
     def write_record(self, record: CameraRecord) -> None:
         """Puts a record in the place of the one before; for who holds the lock."""
         path = self.layout.camera_order(folder_of(record.camera))
-        atomic.write_json(path, asdict(record))
+        atomic.write_json(path, small_files.sealed(asdict(record)))
 
     def _folders(self) -> list[str]:
         root = self.layout.cameras
@@ -247,7 +246,7 @@ class Cameras:
     def record_in(self, folder: str) -> CameraRecord | None:
         """The same by the name of its folder; raises as `record` does."""
         path = self.layout.camera_order(folder)
-        found = small_files.read(path, CameraRecord, MEND_ORDER)
+        found = small_files.read_sealed(path, CameraRecord, MEND_ORDER)
         if found is not None and (folder_of(found.camera) != folder or not found.versions):
             raise DamagedFileError(path, "it is of another camera, or of none", MEND_ORDER)
         return found

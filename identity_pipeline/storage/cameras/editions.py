@@ -37,6 +37,19 @@ class EditionNameError(IdentityPipelineError, ValueError):
     """A text that is the name of no edition."""
 
 
+class EarlierEditionError(DamagedFileError):
+    """An edition of an earlier version of the program, which lacks a table that one has now.
+
+    Attributes: see `DamagedFileError`; `path` is the folder of the edition.
+    """
+
+    def __init__(self, folder: Path, table: str, mend: str) -> None:
+        super().__init__(folder, f"it has no table {table}", mend)
+        self.args = (
+            f"{folder} is of an earlier version of the program: it has no table {table}. {mend}",
+        )
+
+
 class EditionName(NamedTuple):
     """Which edition; a later one is greater.
 
@@ -151,6 +164,8 @@ class Edition:
         return data
 
     def _recorded(self, file: str) -> str:
+        if file not in self.digests and file.removesuffix(TABLE) in TABLES:
+            raise EarlierEditionError(self.folder, file.removesuffix(TABLE), self.mend)
         if file not in self.digests:
             raise DamagedFileError(self.folder / file, "it is not in the manifest", self.mend)
         return self.digests[file]

@@ -16,12 +16,11 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Final
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Final, NamedTuple
 
 from identity_pipeline.core.ride.labels import GONE, PhaseLabel, without_ids
 from identity_pipeline.core.ride.phases import PHASES
+from identity_pipeline.core.video.clock import seconds_of
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.storage.files import atomic, locks, small_files
 from identity_pipeline.storage.files.small_files import DamagedFileError
@@ -47,15 +46,18 @@ class PhaseLabelError(IdentityPipelineError, ValueError):
     """Something that cannot be said of a part of a ride."""
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+class SaidLabel(NamedTuple):
+    """A line of the file.
 
+    Attributes:
+        line: of the file, from 1.
+        camera: its name; empty: the one without.
+        label: what is said.
+    """
+
+    line: int
     camera: str
-    video: Annotated[str, Field(min_length=1)]
-    start_s: Annotated[float, Field(ge=0, le=SECONDS_MAX, allow_inf_nan=False)]
-    end_s: Annotated[float, Field(ge=0, le=SECONDS_MAX, allow_inf_nan=False)]
-    phase: str
-    title: Annotated[str, Field(max_length=TITLE_MAX)] = ""
+    label: PhaseLabel
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,11 @@ class PhaseLabels:
             DamagedFileError: the file cannot be read; it says which line and why.
         """
         wanted = (camera or "").strip()
-        return tuple(label for name, label in self._read()[1] if name == wanted)
+        return tuple(each.label for each in self.all() if each.camera == wanted)
+
+    def all(self) -> list[SaidLabel]:
+        """Every line; raises as `of` does."""
+        return self._read()[1]
 
     def add(self, camera: str | None, label: PhaseLabel) -> None:
         """Adds a line; it is on the disk before this returns, and what was there stays as it was.
@@ -86,13 +92,10 @@ class PhaseLabels:
             PhaseLabelError: this cannot be said.
             LockBusyError: somebody else keeps the file.
         """
-        try:
-            said = _checked({**asdict(label), "camera": camera or "", "title": label.title or ""})
-        except ValueError as error:
-            raise PhaseLabelError(f"that cannot be said of a ride: {error}.") from None
+        said = _to_be_said(camera, label)
         with self._locked("adding a label"):
             text, known = self._read()
-            if known[-1:] == [said]:
+            if known and known[-1][1:] == said:
                 return
             text = text if text.strip() else _lines([COLUMNS])
             begun = text if text.endswith("\n") else f"{text}\n"
@@ -121,10 +124,10 @@ class PhaseLabels:
                 _, known = self._read()
             except DamagedFileError:
                 return [path] if self._unread_without(gone) else []
-            left = [(camera, without_ids(label, gone)) for camera, label in known]
+            left = [each._replace(label=without_ids(each.label, gone)) for each in known]
             if left == known:
                 return []
-            rows = [{**asdict(each), "camera": camera} for camera, each in left]
+            rows = [{**asdict(each.label), "camera": each.camera} for each in left]
             table = [[row[name] for name in COLUMNS] for row in rows]
             atomic.write_bytes(path, _lines([COLUMNS, *table]).encode())
             return [path]
@@ -143,8 +146,8 @@ class PhaseLabels:
         path = self.layout.cameras / ".phases.lock"
         return locks.exclusive(path, "the labels of rides", purpose, WAIT_S)
 
-    def _read(self) -> tuple[str, list[tuple[str, PhaseLabel]]]:
-        """The text of the file, empty where there is none, and camera and label of each line."""
+    def _read(self) -> tuple[str, list[SaidLabel]]:
+        """The text of the file, empty where there is none, and its lines."""
         path = self.layout.phase_labels
         try:
             text = (small_files.bytes_of(path) or b"").decode("utf-8-sig")
@@ -158,26 +161,27 @@ class PhaseLabels:
             raise DamagedFileError(path, str(error), MEND) from None
 
 
-def _parsed(text: str) -> list[tuple[str, PhaseLabel]]:
+def _parsed(text: str) -> list[SaidLabel]:
     if len(text.encode()) > BYTES_MAX:
         raise ValueError(f"it has more than {BYTES_MAX // 1000} kB")
     rows = _rows(text)
     header = _header(rows)
     if sorted(header) != sorted(COLUMNS):
         raise ValueError("its first line does not name its columns")
-    return [_line(number, header, cells) for number, cells in enumerate(rows[1:], 1)]
+    return [_line(number, header, cells) for number, cells in rows[1:]]
 
 
-def _rows(text: str) -> list[list[str]]:
-    """All that are not empty."""
+def _rows(text: str) -> list[tuple[int, list[str]]]:
+    """All that are not empty, each with the line of the file on which it ends."""
+    lines = csv.reader(io.StringIO(text), strict=True)
     try:
-        return [row for row in csv.reader(io.StringIO(text), strict=True) if any(row)]
+        return [(lines.line_num, row) for row in lines if any(row)]
     except csv.Error as error:
-        raise ValueError(f"it is no table with commas ({error})") from None
+        raise ValueError(f"line {lines.line_num} is none of a table ({error})") from None
 
 
-def _header(rows: Sequence[Sequence[str]]) -> Sequence[str]:
-    return [cell.strip() for cell in rows[0]] if rows else COLUMNS
+def _header(rows: Sequence[tuple[int, Sequence[str]]]) -> Sequence[str]:
+    return [cell.strip() for cell in rows[0][1]] if rows else COLUMNS
 
 
 def _is_in(data: bytes, encoding: str) -> bool:
@@ -205,7 +209,7 @@ def _stand_in(
 ) -> str:
     """What a line has in the place of an id: as `without_ids` says where it can be read."""
     try:
-        _, label = _line(0, header, _rows(line)[0])
+        label = _line(0, header, _rows(line)[0][1]).label
         if label.video in gone:
             return without_ids(label, gone).video
     except ValueError:
@@ -213,31 +217,51 @@ def _stand_in(
     return f"{GONE}-{hashlib.sha256(named.sub(GONE, line).encode()).hexdigest()[:8]}"
 
 
-def _line(number: int, header: Sequence[str], cells: Sequence[str]) -> tuple[str, PhaseLabel]:
+def _line(number: int, header: Sequence[str], cells: Sequence[str]) -> SaidLabel:
     try:
         if len(cells) != len(header):
             raise ValueError(f"it has {len(cells)} values, not {len(header)}")
-        return _checked(dict(zip(header, (cell.strip() for cell in cells), strict=True)))
+        told = _checked(dict(zip(header, (cell.strip() for cell in cells), strict=True)))
+        return SaidLabel(number, *told)
     except ValueError as error:
-        raise ValueError(f"label {number}: {error}") from None
+        raise ValueError(f"line {number}: {error}") from None
 
 
-def _checked(row: Mapping[str, object]) -> tuple[str, PhaseLabel]:
-    """Camera and label of a line; a ValueError says what is wrong with it."""
+def _to_be_said(camera: str | None, label: PhaseLabel) -> tuple[str, PhaseLabel]:
+    """Camera and label as the file will hold them; a PhaseLabelError says what is wrong."""
+    words = {**asdict(label), "camera": camera or "", "title": label.title or ""}
     try:
-        told = _Row.model_validate(row)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        name, why = str(first["loc"][0]), first["msg"]
-        raise ValueError(f"{name}: {why[:1].lower()}{why[1:]}") from None
-    if told.end_s <= told.start_s:
-        raise ValueError(f"its end ({told.end_s:g} s) is not after its start ({told.start_s:g} s)")
-    if told.phase not in PHASES:
-        raise ValueError(f"{told.phase!r} is no phase; one is {', '.join(PHASES)}")
-    if not told.title.isprintable():
+        return _checked({name: str(word).strip() for name, word in words.items()})
+    except ValueError as error:
+        raise PhaseLabelError(f"that cannot be said of a ride: {error}.") from None
+
+
+def _checked(row: Mapping[str, str]) -> tuple[str, PhaseLabel]:
+    """Camera and label of a line; a ValueError says what is wrong with it."""
+    if not row["video"]:
+        raise ValueError("it names no video")
+    start_s, end_s = (_time(name, row[name]) for name in ("start_s", "end_s"))
+    if end_s <= start_s:
+        raise ValueError(f"its end ({end_s:g} s) is not after its start ({start_s:g} s)")
+    if row["phase"] not in PHASES:
+        raise ValueError(f"{row['phase']!r} is no phase; one is {', '.join(PHASES)}")
+    title = row["title"]
+    if not title.isprintable():
         raise ValueError("a title is one line of letters")
-    label = PhaseLabel(told.video, told.start_s, told.end_s, told.phase, told.title or None)
-    return told.camera, label
+    if len(title) > TITLE_MAX:
+        raise ValueError(f"its title has {len(title)} letters; there is room for {TITLE_MAX}")
+    label = PhaseLabel(row["video"], start_s, end_s, row["phase"], title or None)
+    return row["camera"], label
+
+
+def _time(name: str, text: str) -> float:
+    try:
+        told = seconds_of(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if told > SECONDS_MAX:
+        raise ValueError(f"{name}: {text} s are more than eleven days; are they milliseconds?")
+    return told
 
 
 def _lines(rows: Sequence[Sequence[object]]) -> str:

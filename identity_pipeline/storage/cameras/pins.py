@@ -174,6 +174,13 @@ class Pins:
         found = _read(self.layout.camera_pins(folder_of(camera)))
         return found.pins if found else {}
 
+    def damaged(self) -> list[str]:
+        """What is wrong with each record that cannot be read."""
+        root = self.layout.cameras
+        paths = sorted(root.glob("*/pins.json")) if root.is_dir() else []
+        keys = {path.as_posix(): path for path in paths}
+        return list(map(str, small_files.damaged(keys, lambda key: _read(keys[key])).values()))
+
     def records(self) -> Iterator[PinRecord]:
         """Those of all cameras.
 
@@ -212,7 +219,8 @@ class Pins:
 
     def _write(self, camera: str | None, pins: Mapping[str, Pin]) -> None:
         record = PinRecord(camera, dict(sorted(pins.items())))
-        atomic.write_json(self.layout.camera_pins(folder_of(camera)), asdict(record))
+        path = self.layout.camera_pins(folder_of(camera))
+        atomic.write_json(path, small_files.sealed(asdict(record)))
 
 
 def _read(path: Path) -> PinRecord | None:
@@ -229,7 +237,7 @@ def _read(path: Path) -> PinRecord | None:
 @lru_cache(maxsize=64)
 def _read_once(path: Path, _stamp: tuple[int, int, int]) -> PinRecord | None:
     """A record as of a stamp: it is asked for once a video, and has a line for each."""
-    found = small_files.read(path, PinRecord, MEND)
+    found = small_files.read_sealed(path, PinRecord, MEND)
     if found is None:
         return None
     if folder_of(found.camera) != path.parent.name:

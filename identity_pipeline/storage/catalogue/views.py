@@ -113,6 +113,11 @@ FROM raw.photo_set p LEFT JOIN raw.photo_faces f USING (video_id, frame_idx)
     LEFT JOIN raw.person_assignments a ON a.video_id = p.video_id AND a.track_id = t.track_id
 """
 
+PHASES: Final = """
+SELECT p.*, c.camera, c.edition, c.state
+FROM raw.ride_phases p JOIN raw.ride_course c USING (video_id)
+"""
+
 ASSIGNMENTS: Final = """
 SELECT a.*, p.name FROM raw.person_assignments a LEFT JOIN raw.people p USING (person_id)
 """
@@ -124,6 +129,7 @@ SELECT s.*, p.name FROM raw.suggestions s LEFT JOIN raw.people p USING (person_i
 VIEWS: Final[dict[str, tuple[str, str]]] = {
     "videos": ("every registered video, what it holds, why it failed", VIDEOS),
     "frames": ("every sampled frame", "SELECT * FROM raw.frames"),
+    "phases": ("where on the ride of its camera every sampled frame is", PHASES),
     "faces": ("every detected face with all its measures", FACES),
     "tracks": ("every face track, rider or not, and whose it is", TRACKS),
     "images": ("every exported image; a pair image has a row for each rider", IMAGES),

@@ -7,9 +7,10 @@ What a damaged one means is for the caller: `read` is for records, whose loss so
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -17,9 +18,12 @@ from typing import Any, Final, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.storage.files.hashing import sha256_of_value
 
 LOG = logging.getLogger(__name__)
 Form = TypeVar("Form")
+SEAL: Final = "sha256"
+"""Key of the digest of all other keys of a record."""
 AT_ONCE: Final = 1 << 16
 """Bytes; more than a small file has."""
 
@@ -95,6 +99,32 @@ def read(path: Path, form: type[Form], mend: str) -> Form | None:
     except OSError as error:
         reason = f"it cannot be read ({error.strerror or error})"
         raise DamagedFileError(path, reason, mend) from error
+    except ValueError as error:
+        raise DamagedFileError(path, str(error), mend) from None
+
+
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with the SHA-256 of all else in it, as `read_sealed` compares it."""
+    return {**value, SEAL: sha256_of_value(value)}
+
+
+def read_sealed(path: Path, form: type[Form], mend: str) -> Form | None:
+    """The same as `read` of a record that may be sealed.
+
+    One of an earlier version is not; it gets its seal when it is next written.
+
+    Raises:
+        DamagedFileError: also where it is not what was sealed.
+    """
+    told = read(path, dict[str, Any], mend)
+    if told is None:
+        return None
+    known = told.pop(SEAL, None)
+    if known is not None and (digest := sha256_of_value(told)) != known:
+        reason = f"its SHA-256 begins with {digest[:12]}, but {str(known)[:12]} was recorded"
+        raise DamagedFileError(path, reason, mend)
+    try:
+        return parse(json.dumps(told).encode(), form)
     except ValueError as error:
         raise DamagedFileError(path, str(error), mend) from None
 
