@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from identity_pipeline_tests.synthetic import write_video
 from identity_pipeline_tests.teaching_library import label, rides, write_library
 from identity_pipeline_tests.workers import ByFile, made_once
 
+gc.disable()  # until all tests are collected: what is imported stays, and is half of the time
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test waits for a hub, nor does what it starts
 BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
 OPEN = kept_folder("open", ModelSettings())
@@ -33,6 +35,12 @@ OPEN = kept_folder("open", ModelSettings())
 REAL = Path(os.environ.get("IDENTITY_PIPELINE_REAL", Path(__file__).parents[2] / "shared" / "real"))
 
 CASES = Path(os.environ.get("IDENTITY_PIPELINE_CASES", REAL.parent / "cases"))
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is looked for, but not in what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
