@@ -27,7 +27,6 @@ from identity_pipeline_tests.synthetic import write_video
 from identity_pipeline_tests.teaching_library import label, rides, write_library
 from identity_pipeline_tests.workers import ByFile, made_once
 
-gc.disable()  # until all tests are collected: what is imported stays, and is half of the time
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test waits for a hub, nor does what it starts
 BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
 OPEN = kept_folder("open", ModelSettings())
@@ -35,6 +34,11 @@ OPEN = kept_folder("open", ModelSettings())
 REAL = Path(os.environ.get("IDENTITY_PIPELINE_REAL", Path(__file__).parents[2] / "shared" / "real"))
 
 CASES = Path(os.environ.get("IDENTITY_PIPELINE_CASES", REAL.parent / "cases"))
+
+
+def pytest_configure() -> None:
+    """What is imported for the tests stays: to look for garbage in it takes half of that time."""
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:
