@@ -54,8 +54,10 @@ def list_cameras(as_json: bool, data: str | None) -> None:
     settings = merged_settings(overrides(data))
     store = open_store(settings)
     known, damaged = accounts(store.layout, settings.camera)
+    lines = strangers(store, settings)
     if as_json:
-        echo_json({"cameras": [each.as_json() for each in known], "damaged": damaged})
+        told = [each.as_json() for each in known]
+        echo_json({"cameras": told, "damaged": damaged, "strangers": lines})
         return
     if known:
         rows = ((e.word, e.version, len(e.videos), e.known, e.last_alarm or "none") for e in known)
@@ -63,7 +65,7 @@ def list_cameras(as_json: bool, data: str | None) -> None:
     elif not damaged:
         say("No camera is known yet: identity-pipeline run RIDE.mp4 makes the first video known.")
     problems = (problem for each in known for problem in each.problems)
-    for sentence in dict.fromkeys((*damaged, *problems, *strangers(store, settings))):
+    for sentence in dict.fromkeys((*damaged, *problems, *lines)):
         say(sentence, err=True)
 
 
@@ -84,12 +86,14 @@ def show_camera(camera_name: str, as_json: bool, data: str | None) -> None:
     """
     from identity_pipeline.stages.desk.cameras import camera_page
     from identity_pipeline.stages.library.camera_account import account_of, named
+    from identity_pipeline.stages.library.ride_labels import strangers, unheeded
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
     account = account_of(store.layout, settings.camera, named(store.layout, camera_name))
     if as_json:
-        echo_json(account.in_full())
+        lines = {"unheeded": unheeded(store, account.name), "strangers": strangers(store, settings)}
+        echo_json({**account.in_full(), **lines})
         return
     _tell(account, camera_page(account, store, settings))
 

@@ -207,10 +207,13 @@ def test_the_command_says_the_same(data: Path) -> None:
         ("cam1", "2.20-0"),
         ("cam2", None),
     ]
+    assert all("the camera without a name" in line for line in listed["strangers"])
     shown = said("show", "cam1")
     assert "seat 0, front row" in shown and "75%" in shown and "62 to 107" in shown
     told = json.loads(said("show", "cam1", "--json"))
     assert {row["cell"] for row in told["tables"]["camera_reach"]} >= {"smile"}
+    assert told["strangers"] == listed["strangers"] and len(told["strangers"]) == 2
+    assert "no frames of such a video" in " ".join(told["unheeded"])
     for command in (("show", "cam9"), ("renew", "cam9"), ("renew", "cam9", "--videos", "v0001")):
         words = " ".join(said(*command, code=1).split())
         assert "no video of cam9 is known; `identity-pipeline" in words and "camera list" in words

@@ -12,6 +12,7 @@ import pytest
 
 from identity_pipeline.core.ride.labels import PhaseLabel
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.stages.library import ride_labels
 from identity_pipeline.stages.library.camera_account import account_of
 from identity_pipeline.stages.library.camera_lessons import learn_rides, waiting
 from identity_pipeline.stages.library.phase_labelling import label_part
@@ -176,6 +177,23 @@ def test_what_counts_for_nothing_makes_no_edition_and_is_said(store: TableStore)
     assert waiting(store, S, RIDE) == ["the camera without a name"]
     assert str(make_ride(store, S, None).made) == "1.20.2"
     assert len(titled(newest(store))) == 2
+
+
+def test_what_counts_for_nothing_is_laid_on_the_ride_once_until_something_is_another(
+    store: TableStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_part(store, S, TUNNEL)
+    with store.layout.phase_labels.open("a", encoding="utf-8") as file:
+        file.write(",ride-21,15,21,dark,\n")
+    told = unplaced(store)
+    assert "of such a video" in told[1]
+    with monkeypatch.context() as patched:
+        patched.setattr(ride_labels, "place_labels", None)
+        assert unplaced(store) == told
+    film(store, 21)
+    assert "waits for the next model" in unplaced(store)[1]
+    make_ride(store, S, None)
+    assert unplaced(store) == []
 
 
 @pytest.mark.parametrize(

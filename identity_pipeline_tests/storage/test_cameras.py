@@ -147,6 +147,9 @@ def test_a_record_that_is_not_what_was_written_is_refused_and_one_of_before_gets
     with pytest.raises(DamagedFileError, match="was recorded"):
         cameras.record(None)
     told = json.loads(written)
+    path.write_text(json.dumps({**told, "sha256": None}), encoding="utf-8")
+    with pytest.raises(DamagedFileError, match="but None was recorded"):
+        cameras.record(None)
     del told["sha256"]
     path.write_text(json.dumps(told), encoding="utf-8")
     assert cameras.record(None) == record

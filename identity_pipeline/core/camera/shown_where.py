@@ -16,13 +16,15 @@ from typing import Any, Final
 import polars as pl
 
 from identity_pipeline.core.camera.reach import LIGHTS
-from identity_pipeline.core.evaluation.intervals import wilson
+from identity_pipeline.core.evaluation.intervals import for_each_of, wilson
 from identity_pipeline.core.faces.buckets import EXPRESSIONS
 from identity_pipeline.core.ride.spans import Span, longest_by_number, place_words, spans_of
 from identity_pipeline.tables import TABLES
 
 SHOWN: Final[Mapping[str, Sequence[str]]] = {"expression": EXPRESSIONS, "lighting": LIGHTS}
 """What is counted, by axis."""
+RIDERS_MIN: Final = 5
+"""A part that fewer showed something in is not named for it: one row of one ride is no habit."""
 _KEYS: Final = ("person_id", "phase_number", "axis")
 Cell = tuple[str, str]
 """An axis and a bin of it."""
@@ -68,7 +70,11 @@ def expressions_of(rides: Sequence[pl.DataFrame]) -> pl.DataFrame:
 
 
 def where_most(table: pl.DataFrame, cell: Cell, least: int) -> list[dict[str, Any]]:
-    """The phases in which the most riders show something, if they stand out.
+    """The phases in which the most riders show something, as far as they stand out.
+
+    The largest of many shares is large by chance as well. So a phase stands out where the lower
+    bound of its share, corrected for the number of phases, is above the upper bound of all the
+    others' together.
 
     Args:
         table: `ride_expressions`.
@@ -76,18 +82,31 @@ def where_most(table: pl.DataFrame, cell: Cell, least: int) -> list[dict[str, An
         least: riders of fewer than so many say nothing of a phase.
 
     Returns:
-        The rows of the phase with the largest share and of those whose share lies within its
-        interval. None where these are more than half of all, as of what is shown anywhere.
+        The rows of those that stand out, of the phase with the largest share and of others whose
+        share lies within its interval.
     """
     axis, name = cell
-    rows = table.filter(
-        pl.col("axis") == axis, pl.col("cell") == name, pl.col("of_riders") >= least
-    ).with_columns(share=pl.col("riders") / pl.col("of_riders"))
+    everywhere = table.filter(pl.col("axis") == axis, pl.col("cell") == name)
+    rows = everywhere.filter(pl.col("of_riders") >= least).with_columns(
+        share=pl.col("riders") / pl.col("of_riders")
+    )
     if not rows.height:
         return []
     best = rows.sort("share", "low", descending=True).row(0, named=True)
     most = rows.filter(pl.col("share") >= best["low"]).sort("phase_number")
-    return most.rows(named=True) if most.height * 2 <= rows.height else []
+    riders, told = int(everywhere["riders"].sum()), int(everywhere["of_riders"].sum())
+    return [
+        row
+        for row in most.iter_rows(named=True)
+        if row["riders"] >= RIDERS_MIN and _stands_out(row, riders, told, rows.height)
+    ]
+
+
+def _stands_out(row: Mapping[str, Any], riders: int, told: int, phases: int) -> bool:
+    """Whether a phase does, of so many, in which so many riders were told together."""
+    here = wilson(row["riders"], row["of_riders"], for_each_of(phases))
+    others = wilson(riders - row["riders"], told - row["of_riders"])
+    return here is not None and others is not None and here[0] > others[1]
 
 
 def where_shown(

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from identity_pipeline.core.evaluation.intervals import wilson
+from identity_pipeline.core.evaluation.intervals import for_each_of, wilson
 from identity_pipeline.core.ride.spans import Span, longest_by_number, place_words, spans_of
 from identity_pipeline.tables import TABLES
 
@@ -112,7 +112,7 @@ def _failing(faces: pl.DataFrame) -> dict[str, tuple[int, int, int]]:
 
 
 def failing_as_usual(
-    table: pl.DataFrame, phases: pl.DataFrame, faces: pl.DataFrame
+    table: pl.DataFrame, phases: pl.DataFrame, faces: pl.DataFrame, least: int
 ) -> tuple[str, ...]:
     """Of a ride, what fails a gate where it does on most rides of its camera.
 
@@ -122,6 +122,7 @@ def failing_as_usual(
         table: `ride_failures`.
         phases: table `ride_phases` of the ride.
         faces: as `measured_by_phase` takes them.
+        least: with fewer rides in which enough faces failed nothing is usual.
 
     Returns:
         Sentences such as "31 of 40 riders' faces that are too dark for an anchor are in tunnel,
@@ -133,7 +134,9 @@ def failing_as_usual(
     for code, (phase, count, total) in _failing(own).items():
         rides, of_rides = usual.get((code, phase), (0, 0))
         elsewhere = own.filter(pl.col("phase_number") != phase).height
-        if count * 2 <= total or elsewhere * 2 <= own.height or not _mostly(rides, of_rides):
+        if count * 2 <= total or elsewhere * 2 <= own.height:
+            continue
+        if of_rides < least or not _mostly(rides, of_rides, len(spans)):
             continue
         sentences.append(
             f"{count} of {total} riders' faces that are {CODE_WORDS[code]} for an anchor are in "
@@ -142,9 +145,12 @@ def failing_as_usual(
     return tuple(sentences)
 
 
-def _mostly(rides: int, of_rides: int) -> bool:
-    """Whether it surely is so in more than half of the rides."""
-    known = wilson(rides, of_rides)
+def _mostly(rides: int, of_rides: int, phases: int) -> bool:
+    """Whether it surely is so in more than half of the rides.
+
+    The phase is the one of so many with the most faces, so each has its part of the error alone.
+    """
+    known = wilson(rides, of_rides, for_each_of(phases))
     return known is not None and known[0] > 0.5
 
 

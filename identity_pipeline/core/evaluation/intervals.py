@@ -64,6 +64,11 @@ def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval |
     return float(found.low), float(found.high)
 
 
+def for_each_of(intervals: int) -> float:
+    """Confidence of each of some intervals, so that all hold at `CONFIDENCE` (Bonferroni)."""
+    return 1 - (1 - CONFIDENCE) / intervals
+
+
 def upper_bound(events: int, n: int, confidence: float = CONFIDENCE) -> float | None:
     """Exact one-sided upper bound of a rate; 1 - 0.05^(1/n) when nothing happened.
 

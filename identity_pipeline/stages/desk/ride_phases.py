@@ -70,7 +70,7 @@ def ride_phases(store: TableStore, settings: Settings, video_id: str) -> RidePha
         spans, told = spans_of(phases), ()
         if EXPECTED in model.tables:  # an edition of an earlier version of the program has none
             told = expectations(spans, model.table(EXPECTED), settings.ride)
-        return RidePhases(known, spans, told, _failing(store, video_id, model, phases))
+        return RidePhases(known, spans, told, _failing(store, settings, video_id, model, phases))
     except MissingTableError:
         return RidePhases()
     except DamagedFileError as error:
@@ -78,11 +78,11 @@ def ride_phases(store: TableStore, settings: Settings, video_id: str) -> RidePha
 
 
 def _failing(
-    store: TableStore, video_id: str, model: Edition, phases: pl.DataFrame
+    store: TableStore, settings: Settings, video_id: str, model: Edition, phases: pl.DataFrame
 ) -> tuple[str, ...]:
     """Faces that fail a gate where they do on most rides; none where the model tells nothing."""
     if FAILURES not in model.tables:
         return ()
     columns = ("frame_idx", "person_id", "strict_fails", *FIGURES)
     faces = store.read("candidates", video_id, columns)
-    return failing_as_usual(model.table(FAILURES), phases, faces)
+    return failing_as_usual(model.table(FAILURES), phases, faces, settings.camera.videos_min)

@@ -118,11 +118,12 @@ class KnownRide:
         model = pinned.edition(RIDE)
         if model is None:
             return None
+        least = settings.camera.videos_min
         return cls(
             model.name,
             expectations(spans_of(phases), model.table("ride_expected"), settings.ride),
-            failing_as_usual(model.table("ride_failures"), phases, faces),
-            where_shown(model.table("ride_expressions"), phases, faces, settings.camera.videos_min),
+            failing_as_usual(model.table("ride_failures"), phases, faces, least),
+            where_shown(model.table("ride_expressions"), phases, faces, least),
         )
 
 

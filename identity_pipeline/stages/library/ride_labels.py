@@ -7,8 +7,12 @@ does not: the file (`storage.cameras.phase_labels`), and making a model of what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
+
+import polars as pl
 
 from identity_pipeline.core.ride.course import Course, course_of
 from identity_pipeline.core.ride.labels import PhaseLabel, PlacedLabel
@@ -88,12 +92,32 @@ def unheeded(store: TableStore, camera: str | None) -> list[str]:
         said = PhaseLabels(store.layout).of(camera)
         if model is None or not said:
             return []
-        held = {one.label for one in labels_in(model.table("ride_labels")) if one.why is None}
-        placed = placed_on(store, model, said)
+        digests = frozenset(model.digests.items())
+        versions = frozenset(_versions(store, "frames", (label.video for label in said)).items())
+        return list(_unheeded(_Held(store, said, digests, versions, model)))
     except DamagedFileError:
         return []
-    told = (one.sentence or f"{one.label.words} {WAITS}" for one in placed if one.label not in held)
-    return list(told)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Lines that are held against an edition, told by all that decides what comes of it."""
+
+    store: TableStore
+    said: tuple[PhaseLabel, ...]
+    digests: frozenset[tuple[str, str]]
+    versions: frozenset[tuple[str, str | None]]
+    model: Edition = field(compare=False)
+
+
+@lru_cache(maxsize=8)
+def _unheeded(asked: _Held) -> tuple[str, ...]:
+    """See `unheeded`: a page asks again and again, and laying a video on a ride takes a while."""
+    labels = labels_in(asked.model.table("ride_labels"))
+    held = {one.label for one in labels if one.why is None}
+    placed = placed_on(asked.store, asked.model, asked.said)
+    new = (one for one in placed if one.label not in held)
+    return tuple(one.sentence or f"{one.label.words} {WAITS}" for one in new)
 
 
 def strangers(store: TableStore, settings: Settings) -> list[str]:
@@ -103,29 +127,50 @@ def strangers(store: TableStore, settings: Settings) -> list[str]:
     except DamagedFileError:
         return []  # whoever reads the labels of a camera tells of it
     names = set(Cameras(store.layout).names())
+    versions = _versions(store, "ride_video", (each.label.video for each in said))
+    of = {video: _camera_of(store, settings, video, version) for video, version in versions.items()}
     return [
         f"Line {each.line} of phases.csv {why}"
         for each in said
-        for why in _strange(store, settings, names, each)
+        for why in _strange(of, names, each)
     ]
 
 
 def _strange(
-    store: TableStore, settings: Settings, names: set[str | None], said: SaidLabel
+    cameras: Mapping[str, Sequence[str | None]], names: set[str | None], said: SaidLabel
 ) -> Iterator[str]:
     camera, video = said.camera or None, said.label.video
     if camera not in names:
         called = f"camera {camera}" if camera else NO_NAME
         yield f"is of {called}, of which no video is known: it counts for nothing."
         return
-    of = _camera_of(store, settings, video)
+    of = cameras[video]
     if of and of != [camera]:
         yield f"is of {camera or NO_NAME}, but {video} is of {of[0] or NO_NAME}."
 
 
-def _camera_of(store: TableStore, settings: Settings, video: str) -> list[str | None]:
+def _versions(store: TableStore, table: str, videos: Iterable[str]) -> dict[str, str | None]:
+    """Of each video the version of a table, by its note alone; None where it has none."""
+    found = dict[str, str | None]()
+    for video in dict.fromkeys(videos):
+        try:
+            found[video] = store.versions((table,), video)[table]
+        except UnsafePathError:
+            found[video] = None
+    return found
+
+
+def _camera_of(
+    store: TableStore, settings: Settings, video: str, version: str | None
+) -> Sequence[str | None]:
     """The camera of a video; nothing where that is not known."""
     try:
-        return [camera_of_video(store.read("ride_video", video, ("path",)), settings)]
+        return [camera_of_video(_path_of(store, video, version), settings)]
     except (MissingTableError, DamagedFileError, UnsafePathError):
         return []
+
+
+@lru_cache(maxsize=4096)
+def _path_of(store: TableStore, video: str, version: str | None) -> pl.DataFrame:
+    del version  # it says whether it is another one
+    return store.read("ride_video", video, ("path",))

@@ -111,7 +111,7 @@ def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
 def read_sealed(path: Path, form: type[Form], mend: str) -> Form | None:
     """The same as `read` of a record that may be sealed.
 
-    One of an earlier version is not; it gets its seal when it is next written.
+    One of an earlier version has no such key; it gets its seal when it is next written.
 
     Raises:
         DamagedFileError: also where it is not what was sealed.
@@ -119,10 +119,11 @@ def read_sealed(path: Path, form: type[Form], mend: str) -> Form | None:
     told = read(path, dict[str, Any], mend)
     if told is None:
         return None
-    known = told.pop(SEAL, None)
-    if known is not None and (digest := sha256_of_value(told)) != known:
-        reason = f"its SHA-256 begins with {digest[:12]}, but {str(known)[:12]} was recorded"
-        raise DamagedFileError(path, reason, mend)
+    if SEAL in told:
+        known = told.pop(SEAL)
+        if (digest := sha256_of_value(told)) != known:
+            reason = f"its SHA-256 begins with {digest[:12]}, but {str(known)[:12]} was recorded"
+            raise DamagedFileError(path, reason, mend)
     try:
         return parse(json.dumps(told).encode(), form)
     except ValueError as error:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
 import polars as pl
 import pytest
 
@@ -12,11 +16,13 @@ from identity_pipeline.core.camera.shown_where import (
     where_shown,
     with_places,
 )
+from identity_pipeline.core.evaluation.intervals import wilson
 from identity_pipeline.tables import TABLES, conform
 from identity_pipeline_tests.core.ride.tables import phases_of
 
 RIDE = phases_of(("boarding", 2), ("dark", 3), ("ride", 4), ("brake", 2), (None, 1))
 SMILE = ("expression", "smile")
+BOUNDS = lru_cache(wilson)
 
 
 def seen(*faces: tuple[int, int, str, bool]) -> pl.DataFrame:
@@ -30,11 +36,15 @@ def seen(*faces: tuple[int, int, str, bool]) -> pl.DataFrame:
 
 def told(*rows: tuple[int, int, int]) -> pl.DataFrame:
     """The table: phase, riders who smiled there, of how many."""
-    one = shown_by_phase(RIDE, seen((0, 0, "smile", True)))
-    bounds = {(k, n): expressions_of([one] * k + [nobody()] * (n - k)) for _, k, n in rows}
-    low_high = {key: table.filter(cell="smile").row(0)[-2:] for key, table in bounds.items()}
-    full = [(phase, *SMILE, k, n, *low_high[k, n]) for phase, k, n in rows]
+    full = [(phase, *SMILE, k, n, *BOUNDS(k, n)) for phase, k, n in rows]
     return pl.DataFrame(full, schema=TABLES["ride_expressions"], orient="row")
+
+
+def drawn(shares: Sequence[float], of: int, seed: int) -> list[int]:
+    """The phases that are named where riders of a library smile by chance, with these shares."""
+    draw = np.random.default_rng(seed)
+    rows = [(phase, int(draw.binomial(of, share)), of) for phase, share in enumerate(shares)]
+    return [row["phase_number"] for row in where_most(told(*rows), SMILE, 20)]
 
 
 def nobody() -> pl.DataFrame:
@@ -54,6 +64,7 @@ def test_a_rider_counts_once_in_a_phase_and_only_where_a_usable_face_can_be_told
     light = table.filter(cell="dark").select("phase_number", "riders", "of_riders")
     assert light.rows() == [(0, 6, 6), (1, 2, 2)]  # light is told where an expression is not
     assert table.filter(phase_number=0, axis="expression").height == 4  # also what nobody showed
+    assert table.filter(cell="smile").row(0)[-2:] == wilson(2, 4)
     assert expressions_of([]).is_empty() and expressions_of([nobody().clear()]).is_empty()
 
 
@@ -65,6 +76,9 @@ def test_a_rider_counts_once_in_a_phase_and_only_where_a_usable_face_can_be_told
         ([(0, 29, 40), (1, 30, 40), (2, 28, 40), (3, 1, 40)], []),  # nearly everywhere
         ([(0, 30, 40)], []),
         ([(0, 2, 40), (1, 19, 19), (2, 3, 40), (3, 30, 40)], [3]),  # of too few to say
+        ([(0, 0, 400), (1, 4, 20), (2, 0, 400), (3, 0, 400)], []),  # by a handful
+        ([(0, 0, 400), (1, 5, 20), (2, 0, 400), (3, 0, 400)], [1]),
+        ([(0, 10, 40), (1, 16, 40), (2, 9, 40), (3, 11, 40)], []),  # the largest, as one must be
         ([], []),
     ],
 )
@@ -72,6 +86,16 @@ def test_a_part_is_named_only_where_it_stands_out(
     rows: list[tuple[int, int, int]], places: list[int]
 ) -> None:
     assert [row["phase_number"] for row in where_most(told(*rows), SMILE, 20)] == places
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.2, 0.5])
+def test_hardly_any_part_is_named_where_all_are_alike(share: float) -> None:
+    assert sum(bool(drawn([share] * 8, 40, seed)) for seed in range(100)) <= 5
+
+
+def test_a_part_that_is_another_is_nearly_always_named() -> None:
+    found = [drawn([0.1, 0.1, 0.1, 0.5, 0.1, 0.1, 0.1, 0.1], 40, seed) for seed in range(50)]
+    assert sum(phases == [3] for phases in found) >= 47
 
 
 def test_what_is_said_of_a_rider_holds_for_this_ride() -> None:

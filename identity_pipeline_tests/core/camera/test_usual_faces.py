@@ -72,19 +72,21 @@ def test_a_ride_whose_faces_fail_where_they_always_do_is_told_so() -> None:
     table = conform("ride_failures", failures_of(USUAL))
     assert table.rows() == [("too_dark", 1, 20, 20)]
     own = faces(0, {0: 90.0, 1: 30.0, 4: 20.0, 5: 20.0, 8: 90.0, 9: 90.0})
-    assert failing_as_usual(table, RIDE, own) == (
+    assert failing_as_usual(table, RIDE, own, 20) == (
         "20 of 30 riders' faces that are too dark for an anchor are in dark, 0:04 to 0:07, "
         "as most are in 20 of 20 rides here.",
     )
 
 
 def test_nothing_is_said_of_what_is_not_usual_or_could_not_be_otherwise() -> None:
-    table = failures_of(USUAL)
+    table, usual = failures_of(USUAL), faces(0, {0: 90.0, 5: 20.0, 8: 90.0})
     elsewhere = faces(0, {0: 30.0, 1: 30.0, 5: 20.0, 8: 90.0, 9: 90.0})
-    assert failing_as_usual(table, RIDE, elsewhere) == ()
+    assert failing_as_usual(table, RIDE, elsewhere, 20) == ()
     there_alone = faces(0, {4: 20.0, 5: 20.0, 8: 90.0})
-    assert failing_as_usual(table, RIDE, there_alone) == ()
+    assert failing_as_usual(table, RIDE, there_alone, 20) == ()
     few = faces(0, {5: 20.0, 0: 90.0}).filter(pl.col("frame_idx") != 50)
-    assert failing_as_usual(table, RIDE, few) == ()
-    assert failing_as_usual(failures_of(USUAL[:3]), RIDE, faces(0, {0: 90.0, 5: 20.0})) == ()
+    assert failing_as_usual(table, RIDE, few, 20) == ()
+    assert failing_as_usual(table, RIDE, usual, 21) == ()
+    assert not failing_as_usual(table.with_columns(rides=pl.lit(15)), RIDE, usual, 20)  # by chance
+    assert failing_as_usual(table.with_columns(rides=pl.lit(17)), RIDE, usual, 20)
     assert failures_of([]).is_empty()
