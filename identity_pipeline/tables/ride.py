@@ -31,7 +31,7 @@ RIDE_TABLES: Final[dict[str, Table]] = {
         {
             "camera": pl.String,  # null: the one without a name
             "edition": pl.String,  # edition of the ride's model; null: it was not known
-            "state": pl.String,  # followed, other_ride, too_little, not_known
+            "state": pl.String,  # followed, other_ride, other_scenery, too_little, not_known
             "cost": pl.Float64,  # mean distance, in robust standard deviations
             "usual": pl.Float64,  # the same of the videos of the ride
             "limit": pl.Float64,  # more is another ride's

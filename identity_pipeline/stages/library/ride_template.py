@@ -45,7 +45,12 @@ from identity_pipeline.stages.library.ride_faces import tables_of_faces
 from identity_pipeline.stages.library.ride_labels import courses_of, says_more
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.stages.video.camera_view import camera_of_video
-from identity_pipeline.stages.video.ride_phases import OTHER_RIDE, seen_columns, template_of
+from identity_pipeline.stages.video.ride_phases import (
+    OTHER_RIDE,
+    OTHER_SCENERY,
+    seen_columns,
+    template_of,
+)
 from identity_pipeline.storage.cameras import tried
 from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import (
@@ -394,14 +399,22 @@ def not_of_the_ride(store: TableStore, camera: str | None, videos: Sequence[str]
     return {video: why for video, why in found.items() if video in set(videos)}
 
 
-def other_ride(store: TableStore, video: str) -> str | None:
-    """Why a video says that it does not show the ride of its camera; None where it may."""
+def other_ride(
+    store: TableStore, video: str, states: Collection[str] = (OTHER_RIDE, OTHER_SCENERY)
+) -> str | None:
+    """Why a video says that it does not show the ride of its camera; None where it may.
+
+    Args:
+        store: the tables.
+        video: its id.
+        states: of `ride_course` that say so.
+    """
     try:
         (row,) = store.read("ride_course", video, ("state", "sentence")).rows()
     except (MissingTableError, DamagedFileError):
         return None  # its own step tells of it
     state, sentence = row
-    return sentence if state == OTHER_RIDE else None
+    return sentence if state in states else None
 
 
 def tables_of(
