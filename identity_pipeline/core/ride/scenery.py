@@ -6,12 +6,14 @@ they are says little: what all videos of a camera share (seats, bodies of riders
 the same everywhere on the ride, and night or rain make all of it less alike. So each second of a
 video is asked two things. By how much is the ride likest to it where it is laid, of all its places?
 And by how much would its mirror image be? A mirror image has the same light, the same parts at the
-same times and the same quality, but it is scenery that nobody passes: on average a video of another
-ride leads by as much as its own mirror image, whatever the ride, and nothing had to be set for it.
+same times and the same quality, but it is scenery that nobody passes: a video of another ride leads
+about as much as its own mirror image, whatever the ride, and nothing had to be set for it. Where a
+seat fills one side this is not quite fair, so only where the ride varies as much as its mirror
+image is looked at; what is left of it lets some of another ride pass, most of all long ones.
 
 The mean of the differences in their own standard deviations is the `fit`. It is of the ride where
-chance would not do that (Student's t-test), and of another one where there is no sign of it and the
-ride's own would nearly always give one. What is usual of these is told with the scenery of the
+chance would not do that (Student's t-test), and of another one where there is no sign of it, the
+ride's own would nearly always give one, and the pictures are no noise. What is usual of these is told with the scenery of the
 others, over the places where they tell themselves from their mirror images (not at a standstill, in
 black night, or where the scenery is symmetrical). So a part that was decorated, night and rain make
 the fit less and the answer later, but not another. A camera that was knocked shows the scenery

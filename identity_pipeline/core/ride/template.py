@@ -471,14 +471,20 @@ def follow(course: Course, template: Template) -> Followed:
         seen = look_for(_signs(course), alignment.position, template.scenery, step_s)
     if seen is not None and seen.same_ride:
         return Followed(alignment, share, True, None, seen)
-    apart = seen.words if seen is not None and seen.same_ride is False else None
+    placed = _placed(course, cost, template)
+    words = {True: None, False: other_ride_words(cost, usual), None: TOO_LITTLE}[placed]
+    apart = seen is not None and seen.same_ride is False
+    return Followed(alignment, share, placed, seen.words if seen and apart else words, seen)
+
+
+def _placed(course: Course, cost: float, template: Template) -> bool | None:
+    """Whether light and motion say that a video follows; None where it might backwards as well."""
+    usual = template.usual
     if cost > usual.limit:
-        return Followed(alignment, share, False, apart or other_ride_words(cost, usual), seen)
+        return False
     # Nearer to the ride than halfway to what is another one: forwards against backwards.
     backwards = align(course, _reversed(template.track)).cost
-    if backwards**2 * usual.cost > cost**2 * usual.limit:
-        return Followed(alignment, share, True, apart, seen)
-    return Followed(alignment, share, None, apart or TOO_LITTLE, seen)
+    return True if backwards**2 * usual.cost > cost**2 * usual.limit else None
 
 
 def other_ride_words(cost: float, usual: Usual) -> str:
