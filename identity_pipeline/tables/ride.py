@@ -159,5 +159,7 @@ RIDE_TABLES: Final[dict[str, Table]] = {
     ),
 }
 """By name."""
-OF_VIDEO: Final = ("ride_phases", "ride_course")
-"""Those of a video; the others are of a model."""
+OF_COURSE: Final = ("ride_track", "ride_usual", "ride_stretches", "ride_members")
+"""Those that every model has had; one of an earlier version of the program may lack the others."""
+OF_FACES: Final = ("ride_expected", "ride_expressions", "ride_faces", "ride_failures")
+"""Those of a model that riders' faces tell."""
