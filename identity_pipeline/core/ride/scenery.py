@@ -13,11 +13,12 @@ image is looked at; what is left of it lets some of another ride pass, most of a
 
 The mean of the differences in their own standard deviations is the `fit`. It is of the ride where
 chance would not do that (Student's t-test), and of another one where there is no sign of it, the
-ride's own would nearly always give one, and the pictures are no noise. What is usual of these is told with the scenery of the
-others, over the places where they tell themselves from their mirror images (not at a standstill, in
-black night, or where the scenery is symmetrical). So a part that was decorated, night and rain make
-the fit less and the answer later, but not another. A camera that was knocked shows the scenery
-moved; so who is not found is looked for again, up to a cell of the hash beside.
+ride's own would nearly always give one, and the pictures are no noise. What is usual of these is
+told with the scenery of the others, over the places where they tell themselves from their mirror
+images (not at a standstill, in black night, or where the scenery is symmetrical). So a part that
+was decorated, night and rain make the fit less and the answer later, but not another. A camera that
+was knocked shows the scenery moved; so who is not found is looked for again, up to a cell of the
+hash beside.
 
 What belongs here: arrays of signs. What does not: laying videos on a ride (`core.ride.alignment`),
 and what is done with the answer (`core.ride.template`).

@@ -181,11 +181,19 @@ def build_template(
             "or a camera that is moved every day, would explain it.",
             len(members),
         )
+    return ride.template(_usual_cost(members, by_cost, costs, settings), costs)
+
+
+def _usual_cost(
+    members: Collection[str],
+    by_cost: Collection[str],
+    costs: Mapping[str, float],
+    settings: RideSettings,
+) -> Usual:
+    """What the members cost: those that follow by it, for one that is found by night costs much."""
     own = [v for v in members if v in by_cost]
-    usual = usual_of(
-        [costs[v] for v in (own if len(own) > 1 else sorted(by_cost))], settings.other_ride_rate
-    )
-    return ride.template(usual, costs)
+    asked = own if len(own) > 1 else sorted(by_cost)
+    return usual_of([costs[v] for v in asked], settings.other_ride_rate)
 
 
 class _Ride(NamedTuple):
