@@ -16,6 +16,7 @@ from identity_pipeline.core.camera.usual_faces import (
     usual_faces,
 )
 from identity_pipeline.settings import load_settings
+from identity_pipeline.stages.desk.ride_camera import _where
 from identity_pipeline.stages.desk.ride_phases import ride_phases
 from identity_pipeline.stages.imagesets.explanation import _place_of
 from identity_pipeline.stages.imagesets.provenance import KnownRide
@@ -111,6 +112,8 @@ def test_an_edition_of_an_earlier_version_says_nothing_and_a_damaged_one_says_so
     assert "cannot be told: " in words and "ride_faces" in words
     shutil.rmtree(edition(store, TOLD))  # as who is told to move it away does
     assert "it is missing" in said(store)[0]
+    assert _where(store, settings, "v") == {}
+    assert "it is missing" in (ride_phases(store, settings, "v").damage or "")  # on the same page
     edition(store, {})
     assert _place_of(store, "v", 35, 20) is None
     assert ride_phases(store, settings, "v").failing == ()
