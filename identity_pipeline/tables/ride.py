@@ -31,7 +31,7 @@ RIDE_TABLES: Final[dict[str, Table]] = {
         {
             "camera": pl.String,  # null: the one without a name
             "edition": pl.String,  # edition of the ride's model; null: it was not known
-            "state": pl.String,  # followed, other_ride, too_little, not_known
+            "state": pl.String,  # followed, other_ride, other_scenery, too_little, not_known
             "cost": pl.Float64,  # mean distance, in robust standard deviations
             "usual": pl.Float64,  # the same of the videos of the ride
             "limit": pl.Float64,  # more is another ride's
@@ -159,5 +159,7 @@ RIDE_TABLES: Final[dict[str, Table]] = {
     ),
 }
 """By name."""
-OF_VIDEO: Final = ("ride_phases", "ride_course")
-"""Those of a video; the others are of a model."""
+OF_COURSE: Final = ("ride_track", "ride_usual", "ride_stretches", "ride_members")
+"""Those that every model has had; one of an earlier version of the program may lack the others."""
+OF_FACES: Final = ("ride_expected", "ride_expressions", "ride_faces", "ride_failures")
+"""Those of a model that riders' faces tell."""

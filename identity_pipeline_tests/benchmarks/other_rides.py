@@ -6,7 +6,8 @@ DATA and FOLDER are as `camera_changes` has them: drawn with `--change foreign@9
 another track, and own ones may come after a change of the camera. The ride is learnt anew, of the
 first videos of which twenty follow one course, and every video is laid on it; so are those of the
 data folders that `--beside` names, real ones too, as if they had been put among the camera's.
-Printed is how many are followed, told as another ride's, or not told; and how well they fit.
+Printed is how many are followed, told as another ride's or as of other scenery (both make no model
+and fail the check), or not told; and how well they fit.
 """
 
 from __future__ import annotations
@@ -45,14 +46,19 @@ def learnt(courses: dict[str, Course]) -> Template:
     raise click.ClickException(sentence)
 
 
+def state_of(followed: Followed) -> str:
+    """What is told of a video."""
+    return "of other scenery" if followed.other_scenery else STATES[followed.same_ride]
+
+
 def words(kind: str, told: dict[str, Followed]) -> Iterator[str]:
     """What is told of some videos."""
     fits = [each.seen.fit for each in told.values() if each.seen and each.seen.fit is not None]
     between = f"{min(fits):.2f} to {max(fits):.2f}" if fits else "not measured"
-    states = Counter(STATES[each.same_ride] for each in told.values())
+    states = Counter(state_of(each) for each in told.values())
     yield f"{len(told)} videos {kind}: {counted(states)}; their fit is {between}"
     for video, each in told.items():
-        if each.same_ride is False:
+        if each.sentence and state_of(each) != STATES[None]:
             yield f"  {video}: {each.sentence}"
 
 

@@ -269,7 +269,7 @@ def after_the_failure(library: VideoLibrary, run: dg.DagsterRun) -> None:
         dagster_event=event,
         dagster_instance=library.instance,
         dagster_run=run,
-        resources={"store": resources["store"]},
+        resources={name: resources[name] for name in ("store", "settings")},
     ) as context:
         failed_videos(context.for_run_failure())
 

@@ -19,6 +19,7 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.core.camera.park import sightings, versions_of
 from identity_pipeline_tests.made_up_cameras import film, film_all, order_of
+from identity_pipeline_tests.storage.small_library import put
 
 S = Settings()
 BUMP_AT = 30
@@ -75,6 +76,15 @@ def test_a_bump_is_told_once_and_begins_a_version(bumped: Bumped) -> None:
     assert [each.videos[0] for each in by_hand] == versions["first_video"].to_list()
     again = look(bumped.store, S, f"v{bumped.told:04d}")
     assert again.causes == alarm.causes and again.begun == alarm.begun, "also when run again"
+
+
+def test_a_camera_that_shows_other_scenery_since_it_was_moved_is_watched(store: TableStore) -> None:
+    names = film_all(store, BUMPED)
+    for name in names[BUMP_AT:]:
+        put(store, "ride_course", name, [{"state": "other_scenery", "sentence": "Moved?"}])
+    looks = [look(store, S, name) for name in names]
+    assert {each.begun for each in looks if each.causes} == {f"v{BUMP_AT:04d}"}
+    assert not any(each.left_out for each in looks)
 
 
 def test_whatever_is_lost_or_killed_it_ends_alike(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from identity_pipeline.core.camera.shown_where import expressions_of
 from identity_pipeline.core.camera.usual_faces import (
     FIGURES,
     failures_of,
@@ -14,10 +16,16 @@ from identity_pipeline.core.camera.usual_faces import (
     usual_faces,
 )
 from identity_pipeline.settings import load_settings
+from identity_pipeline.stages.desk.ride_camera import _where
 from identity_pipeline.stages.desk.ride_phases import ride_phases
-from identity_pipeline.stages.imagesets.explanation import _Place
+from identity_pipeline.stages.imagesets.explanation import _place_of
+from identity_pipeline.stages.imagesets.provenance import KnownRide
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
+from identity_pipeline.stages.specs.cache_key import differences, key_parts
+from identity_pipeline.stages.specs.learnt import digests_of
 from identity_pipeline.storage.cameras.cameras import RIDE, Cameras
 from identity_pipeline.storage.cameras.editions import EditionName
+from identity_pipeline.storage.cameras.pins import Pin, Pinned
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
@@ -37,6 +45,7 @@ FACES = pl.DataFrame(
 )
 USUAL = [measured_by_phase(PHASES, FACES)] * 20
 TOLD = {"ride_faces": usual_faces(USUAL), "ride_failures": failures_of(USUAL)}
+DIGESTS = {name: name for name in ("face_pack", "perception", "vision")}
 DARK = {"luma_mean": 15.0, "loose_fails": [], "strict_fails": ["too_dark"]}
 
 
@@ -72,15 +81,20 @@ def whole(table: str, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def test_a_face_that_fails_is_held_against_its_part_of_the_ride(store: TableStore) -> None:
-    place = _Place.of(store, "v", 35, 20)
-    assert place is not None
-    (words,) = place.sentences(dict.fromkeys(FIGURES) | DARK)
+    (words,) = said(store)
     assert words.startswith("Its light, 15, is less than usual in dark, 0:03.0 to 0:05.0: ")
-    assert _Place.of(store, "v", 55, 20) is None  # its part is not known
-    assert _Place.of(store, "v", 999, 20) is None
+    assert _place_of(store, "v", 55, 20) is None  # its part is not known
+    assert _place_of(store, "v", 999, 20) is None
     alone = whole("ride_course", pl.DataFrame([{"state": "not_known"}]))
     store.write("ride_course", "v", alone, "g")
-    assert _Place.of(store, "v", 35, 20) is None  # the ride was not known
+    assert _place_of(store, "v", 35, 20) is None  # the ride was not known
+
+
+def said(store: TableStore) -> tuple[str, ...]:
+    """Of a face that is too dark, what is usual where it is."""
+    place = _place_of(store, "v", 35, 20)
+    assert place is not None
+    return place.sentences(dict.fromkeys(FIGURES) | DARK)
 
 
 def test_the_page_of_a_ride_says_what_fails_as_usual(store: TableStore) -> None:
@@ -94,8 +108,30 @@ def test_an_edition_of_an_earlier_version_says_nothing_and_a_damaged_one_says_so
 ) -> None:
     settings = load_settings(paths={"data": str(store.layout.root)})
     (edition(store, TOLD) / "ride_faces.parquet").write_bytes(b"damaged")
-    with pytest.raises(DamagedFileError, match="ride_faces"):
-        _Place.of(store, "v", 35, 20)
+    (words,) = said(store)
+    assert "cannot be told: " in words and "ride_faces" in words
+    shutil.rmtree(edition(store, TOLD))  # as who is told to move it away does
+    assert "it is missing" in said(store)[0]
+    assert _where(store, settings, "v") == {}
+    assert "it is missing" in (ride_phases(store, settings, "v").damage or "")  # on the same page
     edition(store, {})
-    assert _Place.of(store, "v", 35, 20) is None
+    assert _place_of(store, "v", 35, 20) is None
     assert ride_phases(store, settings, "v").failing == ()
+
+
+def test_an_export_says_nothing_of_what_its_edition_lacks_and_is_made_anew_with_it(
+    store: TableStore,
+) -> None:
+    pinned, spec = Pinned(store.layout, None, Pin(ride="1.20")), VIDEO_SPECS["identity_dataset"]
+    keys, settings = [], load_settings(paths={"data": str(store.layout.root)})
+    for tables in ({}, TOLD | {"ride_expressions": expressions_of([])}):
+        edition(store, tables)
+        learnt = digests_of(spec, pinned)
+        versions = dict.fromkeys(spec.inputs_with(learnt), "v")
+        keys.append(key_parts(spec, settings, DIGESTS, versions, learnt=learnt))
+        known = KnownRide.of(pinned, PHASES, FACES.with_columns(loose=True), settings)
+        assert known is not None and bool(known.failing) == bool(tables)
+    assert differences(*keys) == ["the model of its ride tells more now"]
+    (edition(store, {}) / "manifest.json").unlink()
+    with pytest.raises(DamagedFileError):
+        digests_of(spec, pinned)

@@ -232,6 +232,58 @@ def test_a_line_that_is_wrong_keeps_no_damaged_edition_from_being_mended(
     assert newest(store).digests == before
 
 
+LATER = ("ride_expressions", "ride_faces", "ride_failures")
+
+
+def as_earlier_code_left_them(store: TableStore) -> dict[str, dict[str, str]]:
+    """Every edition without the tables of later code; the SHA-256 of what is left, by edition."""
+    cameras, left = Cameras(store.layout), {}
+    for name in cameras.editions(None, RIDE):
+        now = cameras.edition(None, name, RIDE)
+        tables = {table: now.table(table) for table in now.tables if table not in LATER}
+        cameras.write_model(None, name, tables, now.about | {"code": "2"}, RIDE)
+        left[str(name)] = dict(cameras.edition(None, name, RIDE).digests)
+    return left
+
+
+def test_an_edition_of_earlier_code_gets_tables_and_all_that_it_holds_stays(
+    store: TableStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_part(store, S, TUNNEL)
+    make_ride(store, S, None)
+    forget_videos(Cameras(store.layout), {TUNNEL.video})  # too few are left to make one anew
+    for name in ("ride_video", "frames"):
+        for path in (store.layout.root / "tables" / name).glob(f"{TUNNEL.video}.*"):
+            path.unlink()
+    store, before = TableStore(store.layout), as_earlier_code_left_them(store)
+    cameras, locked = Cameras(store.layout), Cameras.locked
+
+    def forgotten_first(self: Cameras, camera: str | None, purpose: str) -> object:
+        if purpose == "adding tables to a model":
+            monkeypatch.setattr(Cameras, "locked", locked)
+            forget_videos(cameras, {"ride-07"})
+        return locked(self, camera, purpose)
+
+    monkeypatch.setattr(Cameras, "locked", forgotten_first)
+    assert str(make_ride(store, S, None).made) == "1.20.1"
+    files = [path for path in store.layout.cameras.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"ride-07" in path.read_bytes()]
+    late = cameras.edition(None, "1.20", RIDE)  # it was another by then, and waits
+    assert not set(LATER) & set(late.tables)
+    del before["1.20.1"]["ride_members.parquet"]
+    before["1.20"] = dict(late.digests)
+    assert str(make_ride(store, S, None).made) == "1.20"
+    for name, digests in before.items():
+        edition = cameras.edition(None, name, RIDE)
+        edition.check()
+        assert digests.items() <= edition.digests.items()
+        riders = edition.table("ride_expressions")["of_riders"]
+        assert riders.max() == 18  # one each of the rides that are left
+        assert edition.table("ride_faces").height and "ride_failures" in edition.tables
+    assert titled(newest(store)) == [("dark", "tunnel", "human")] and unplaced(store) == []
+    assert make_ride(store, S, None).made is None
+
+
 def test_what_is_of_the_day_in_an_edition_that_is_mended(store: TableStore) -> None:
     label_part(store, S, TUNNEL)
     make_ride(store, S, None)

@@ -6,16 +6,19 @@ they are says little: what all videos of a camera share (seats, bodies of riders
 the same everywhere on the ride, and night or rain make all of it less alike. So each second of a
 video is asked two things. By how much is the ride likest to it where it is laid, of all its places?
 And by how much would its mirror image be? A mirror image has the same light, the same parts at the
-same times and the same quality, but it is scenery that nobody passes: on average a video of another
-ride leads by as much as its own mirror image, whatever the ride, and nothing had to be set for it.
+same times and the same quality, but it is scenery that nobody passes: a video of another ride leads
+about as much as its own mirror image, whatever the ride, and nothing had to be set for it. Where a
+seat fills one side this is not quite fair, so only where the ride varies as much as its mirror
+image is looked at; what is left of it lets some of another ride pass, most of all long ones.
 
 The mean of the differences in their own standard deviations is the `fit`. It is of the ride where
-chance would not do that (Student's t-test), and of another one where there is no sign of it and the
-ride's own would nearly always give one. What is usual of these is told with the scenery of the
-others, over the places where they tell themselves from their mirror images (not at a standstill, in
-black night, or where the scenery is symmetrical). So a part that was decorated, night and rain make
-the fit less and the answer later, but not another. A camera that was knocked shows the scenery
-moved; so who is not found is looked for again, up to a cell of the hash beside.
+chance would not do that (Student's t-test), and of another one where there is no sign of it, the
+ride's own would nearly always give one, and the pictures are no noise. What is usual of these is
+told with the scenery of the others, over the places where they tell themselves from their mirror
+images (not at a standstill, in black night, or where the scenery is symmetrical). So a part that
+was decorated, night and rain make the fit less and the answer later, but not another. A camera that
+was knocked shows the scenery moved; so who is not found is looked for again, up to a cell of the
+hash beside.
 
 What belongs here: arrays of signs. What does not: laying videos on a ride (`core.ride.alignment`),
 and what is done with the answer (`core.ride.template`).
@@ -24,7 +27,7 @@ and what is done with the answer (`core.ride.template`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final, NamedTuple
 
@@ -55,7 +58,7 @@ TELLS: Final = 0.75
 """A place tells where so many of the ride's own parts lead their mirror images: nearer to always
 than to chance, which is a half."""
 HALFWAY: Final = 0.5
-"""Whose fit is less than that share of the usual one is nearer to none than to the ride."""
+"""What is less than that share of the usual is nearer to none than to the ride's."""
 NO_SIGN: Final = 0.05
 """Where chance would do it so often there is no sign of the ride."""
 ENOUGH_S: Final = 10.0
@@ -122,7 +125,8 @@ class Seen:
             f"It does not show the ride of this camera, so it is left out of the model: in "
             f"{self.seconds:.0f} seconds its pictures look like the ride no more than their mirror "
             f"images do (by {self.fit or 0:.1f} standard deviations; those of the ride itself by "
-            f"{self.usual or 0:.1f}). Another ride in the folder would explain it."
+            f"{self.usual or 0:.1f}). Another ride in the folder, a camera that was moved, or new "
+            "scenery would explain it."
         )
 
 
@@ -175,17 +179,50 @@ def scenery_of(
     scenery, means, leads = _made(videos, core, length, step_s, rate)
     seen = {video: _seen(each, scenery) for video, each in leads.items()}
     for video, each in videos.items():
-        if not seen[video].same_ride:
-            seen[video] = _seen(_leads(*each, means[video], step_s, BESIDE), scenery)
+        seen[video] = _looked_again(seen[video], *each, scenery, means[video], step_s)
     return scenery, seen
 
 
 def look_for(signs: Signs, position: NDArray[np.int64], scenery: Scenery, step_s: float) -> Seen:
     """What a video that is no part of a scenery shows of it; arguments as `scenery_of`."""
     seen = _seen(_leads(signs, position, scenery.mean, step_s), scenery)
+    return _looked_again(seen, signs, position, scenery, scenery.mean, step_s)
+
+
+def _looked_again(
+    seen: Seen,
+    signs: Signs,
+    position: NDArray[np.int64],
+    scenery: Scenery,
+    mean: Signs,
+    step_s: float,
+) -> Seen:
+    """Looks beside for the scenery of who is not found where it should be.
+
+    Both looks must say that it is not there, of pictures that show something: in noise nothing is
+    found either.
+    """
     if seen.same_ride or scenery.fit is None:
         return seen
-    return _seen(_leads(signs, position, scenery.mean, step_s, BESIDE), scenery)
+    beside = _seen(_leads(signs, position, mean, step_s, BESIDE), scenery)
+    if beside.same_ride:
+        return beside
+    apart = seen.same_ride is False and beside.same_ride is False
+    return replace(seen, same_ride=False if apart and _shows(signs, position, mean) else None)
+
+
+def _shows(signs: Signs, position: NDArray[np.int64], mean: Signs) -> bool:
+    """Whether the pictures of a video agree from one moment to the next as a scenery does."""
+    on = position >= 0
+    own, ride = _steady(signs, on[1:] & on[:-1]), _steady(mean, np.ones(len(mean) - 1, bool))
+    return own >= HALFWAY * ride
+
+
+def _steady(signs: Signs, counted: NDArray[np.bool_]) -> float:
+    """Correlation of the signs of successive points that count."""
+    one, other = (each[counted].astype(np.float64) for each in (signs[:-1], signs[1:]))
+    scale = float((one**2).sum() * (other**2).sum()) ** 0.5
+    return float((one * other).sum()) / scale if scale else 0.0
 
 
 class _Made(NamedTuple):
@@ -326,6 +363,8 @@ def _leads(
     Each moved so that it fits best.
     """
     grid = _grid(step_s)
+    alike = _varying_alike(mean)
+    signs, mean = signs * alike, mean * alike
     places = len(mean) - grid.size + 1
     starts = _starts(signs, position, grid)
     laid = position[starts + grid.size // 2] - grid.size // 2
@@ -360,7 +399,19 @@ def _strayed(
     return int((onward & next_to & (np.abs(best - laid) >= grid.apart)[:-1]).sum())
 
 
-def _mirrored(signs: Signs) -> Signs:
+def _varying_alike(mean: Signs) -> Signs:
+    """(BITS,) 1 where the ride varies as much as in the mirror image, else 0.
+
+    Where a seat fills one side, all that passes is on the other, and a mirror image would show it
+    where the ride shows nothing that passes: then it would be no fair comparison.
+    """
+    varied = mean.astype(np.float64).var(axis=0) if len(mean) else np.zeros(BITS)
+    mirrored = _mirrored(varied)
+    alike = np.minimum(varied, mirrored) >= HALFWAY * np.maximum(varied, mirrored)
+    return alike.astype(np.int8)
+
+
+def _mirrored(signs: NDArray) -> NDArray:
     """Of pictures that are mirrored left to right: vertical differences keep their signs."""
     return signs.reshape(*signs.shape[:-1], ROWS - 1, COLUMNS)[..., ::-1].reshape(signs.shape)
 

@@ -16,9 +16,9 @@ on the template in reverse, a course of the same light and motion that nobody ri
 costs hardly more than the ride, the videos have no course in common, and there is no template
 rather than a bad one.
 
-Where pictures can tell (`core.ride.scenery`), they have the last word: a video that is found where
-it is laid is of the ride at any cost, as by night, and one that is not is another one's however
-well its light and motion fit.
+Where pictures can tell (`core.ride.scenery`), they have a say: a video that is found where it is
+laid is of the ride at any cost, as by night, and none is made of one that is not, however well its
+light and motion fit.
 """
 
 from __future__ import annotations
@@ -181,8 +181,19 @@ def build_template(
             "or a camera that is moved every day, would explain it.",
             len(members),
         )
-    usual = usual_of([costs[v] for v in members if v in by_cost], settings.other_ride_rate)
-    return ride.template(usual, costs)
+    return ride.template(_usual_cost(members, by_cost, costs, settings), costs)
+
+
+def _usual_cost(
+    members: Collection[str],
+    by_cost: Collection[str],
+    costs: Mapping[str, float],
+    settings: RideSettings,
+) -> Usual:
+    """What the members cost: those that follow by it, for one that is found by night costs much."""
+    own = [v for v in members if v in by_cost]
+    asked = own if len(own) > 1 else sorted(by_cost)
+    return usual_of([costs[v] for v in asked], settings.other_ride_rate)
 
 
 class _Ride(NamedTuple):
@@ -204,7 +215,8 @@ class _Ride(NamedTuple):
         others = {}
         for video in sorted(costs.keys() - set(self.members)):
             seen = self.seen[video]
-            others[video] = Apart(costs[video], seen if seen.same_ride is False else None)
+            if not seen.same_ride:
+                others[video] = Apart(costs[video], seen if seen.same_ride is False else None)
         return Template(
             self.track, self.spread, self.passed, usual, self.members, others, self.scenery
         )
@@ -424,9 +436,9 @@ class Followed:
         alignment: where on the track it is.
         nearness: of its cost to the limit, in logarithms: 0 is the usual cost, 1 the limit; None
             where nothing was measured.
-        same_ride: whether it is of the ride; None where that cannot be told: nothing was measured,
-            or what there is would follow the ride backwards as well.
-        sentence: for people, where it is not; else None.
+        same_ride: whether it passes what the ride passes; None where that cannot be told: nothing
+            was measured, or what there is would follow the ride backwards as well.
+        sentence: for people, where it does not, or shows other scenery; else None.
         seen: what it shows of the ride; None where nobody knows what the ride looks like.
     """
 
@@ -435,6 +447,16 @@ class Followed:
     same_ride: bool | None
     sentence: str | None
     seen: Seen | None = None
+
+    @property
+    def other_scenery(self) -> bool:
+        """Whether it passes what the ride passes, or may, but its pictures show something else.
+
+        Another ride of the same parts, a camera that was moved, or new scenery: so its phases are
+        told and the camera is watched, but no model is made of it.
+        """
+        seen = self.seen is not None and self.seen.same_ride is False
+        return seen and self.same_ride is not False
 
 
 NOTHING: Final = "Nothing was measured of its light and motion, so its phases are not known."
@@ -455,16 +477,22 @@ def follow(course: Course, template: Template) -> Followed:
     if template.scenery is not None:
         step_s = template.track.course.step_s
         seen = look_for(_signs(course), alignment.position, template.scenery, step_s)
-    if seen is not None and seen.same_ride is not None:
-        words = None if seen.same_ride else seen.words
-        return Followed(alignment, share, seen.same_ride, words, seen)
+    if seen is not None and seen.same_ride:
+        return Followed(alignment, share, True, None, seen)
+    placed = _placed(course, cost, template)
+    words = {True: None, False: other_ride_words(cost, usual), None: TOO_LITTLE}[placed]
+    apart = seen is not None and seen.same_ride is False
+    return Followed(alignment, share, placed, seen.words if seen and apart else words, seen)
+
+
+def _placed(course: Course, cost: float, template: Template) -> bool | None:
+    """Whether light and motion say that a video follows; None where it might backwards as well."""
+    usual = template.usual
     if cost > usual.limit:
-        return Followed(alignment, share, False, other_ride_words(cost, usual), seen)
+        return False
     # Nearer to the ride than halfway to what is another one: forwards against backwards.
     backwards = align(course, _reversed(template.track)).cost
-    if backwards**2 * usual.cost > cost**2 * usual.limit:
-        return Followed(alignment, share, True, None, seen)
-    return Followed(alignment, share, None, TOO_LITTLE, seen)
+    return True if backwards**2 * usual.cost > cost**2 * usual.limit else None
 
 
 def other_ride_words(cost: float, usual: Usual) -> str:

@@ -120,14 +120,17 @@ def _where(
 ) -> Mapping[int, Mapping[Cell, str]]:
     """Of each rider, where others show most what this one may lack; nothing if that is not known.
 
-    Raises:
-        DamagedFileError: a table, or the model of the ride, is not what was written.
+    Nor where a table or the model of the ride is damaged: the parts of the ride, on the same page,
+    say so.
     """
-    model, phases = model_of(tables, video_id), phases_of(tables, video_id)
-    if model is None or phases is None or SHOWN_WHERE not in model.tables:
+    try:
+        model, phases = model_of(tables, video_id), phases_of(tables, video_id)
+        if model is None or phases is None or SHOWN_WHERE not in model.tables:
+            return {}
+        faces = tables.read("candidates", video_id, ("frame_idx", "person_id", "loose"))
+        return where_shown(model.table(SHOWN_WHERE), phases, faces, settings.camera.videos_min)
+    except DamagedFileError:
         return {}
-    faces = tables.read("candidates", video_id, ("frame_idx", "person_id", "loose"))
-    return where_shown(model.table(SHOWN_WHERE), phases, faces, settings.camera.videos_min)
 
 
 def _lacking(

@@ -67,9 +67,8 @@ def ride_phases(store: TableStore, settings: Settings, video_id: str) -> RidePha
         phases, model = phases_of(store, video_id), model_of(store, video_id)
         if phases is None or model is None:
             return RidePhases(known)
-        spans, told = spans_of(phases), ()
-        if EXPECTED in model.tables:  # an edition of an earlier version of the program has none
-            told = expectations(spans, model.table(EXPECTED), settings.ride)
+        spans = spans_of(phases)
+        told = expectations(spans, model.later_table(EXPECTED), settings.ride)
         return RidePhases(known, spans, told, _failing(store, settings, video_id, model, phases))
     except MissingTableError:
         return RidePhases()

@@ -27,6 +27,7 @@ from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.core.ride.spans import Span, spans_of
 from identity_pipeline.settings import SelectionSettings, Settings
 from identity_pipeline.stages.video.laid_on import model_of, phases_of
+from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import TableStore
 
 
@@ -59,7 +60,8 @@ class Explained:
         anchors: beside the other candidates that may be anchors, as a portrait.
         rival: beside the face that the ledger names.
         usual: of one that fails a gate, what riders' faces measure there, in sentences; none where
-            the ride of its camera was not known.
+            the ride of its camera was not known. Of each rider's why that cannot be said, where
+            what is known of the ride is damaged.
         strict_fails: codes of what it fails of the strict gate.
     """
 
@@ -121,7 +123,7 @@ def explained(store: TableStore, video_id: str, frame: int, settings: Settings) 
         moments,
         {face: (state, reason) for face, state, reason in ledger[_ENDS].iter_rows()},
         settings.selection,
-        _Place.of(store, video_id, frame, settings.camera.videos_min),
+        _place_of(store, video_id, frame, settings.camera.videos_min),
     )
     quality = store.read("face_quality", video_id)
     faces = []
@@ -148,19 +150,39 @@ class _Place:
     usual: pl.DataFrame
     least: int
 
-    @classmethod
-    def of(cls, store: TableStore, video_id: str, frame: int, least: int) -> _Place | None:
-        """None where the part is not known, or the model of the ride tells nothing of faces."""
-        phases, model = phases_of(store, video_id), model_of(store, video_id)
-        if phases is None or model is None or "ride_faces" not in model.tables:
-            return None
-        span = _span_at(phases, frame)
-        return cls(span, model.table("ride_faces"), least) if span else None
-
     def sentences(self, quality: Mapping[str, Any]) -> tuple[str, ...]:
         """What is said of a rider's face, by its row of `face_quality`."""
         failed = (*quality["loose_fails"], *quality["strict_fails"])
         return beside_usual(self.usual, self.span, quality, failed, self.least)
+
+
+@dataclass(frozen=True)
+class _UnknownPlace:
+    """What is known of the ride is damaged; the rest of a face is told all the same.
+
+    Attributes:
+        damage: what is wrong.
+    """
+
+    damage: str
+
+    def sentences(self, _quality: Mapping[str, Any]) -> tuple[str, ...]:
+        """The same of each rider's face."""
+        return (f"What is usual in its part of the ride cannot be told: {self.damage}",)
+
+
+def _place_of(
+    store: TableStore, video_id: str, frame: int, least: int
+) -> _Place | _UnknownPlace | None:
+    """None where the part is not known, or the model of the ride tells nothing of faces."""
+    try:
+        phases, model = phases_of(store, video_id), model_of(store, video_id)
+        span = None if phases is None or model is None else _span_at(phases, frame)
+        if model is None or span is None or "ride_faces" not in model.tables:
+            return None
+        return _Place(span, model.table("ride_faces"), least)
+    except DamagedFileError as error:
+        return _UnknownPlace(str(error))
 
 
 def _span_at(phases: pl.DataFrame, frame: int) -> Span | None:
@@ -178,7 +200,7 @@ class _Video:
     moments: pl.DataFrame | None
     ended: dict[str, tuple[str, str]]
     settings: SelectionSettings
-    place: _Place | None
+    place: _Place | _UnknownPlace | None
 
     def _row(self, face_id: str) -> dict[str, Any] | None:
         rows = self.candidates.filter(pl.col("face_id") == face_id).to_dicts()

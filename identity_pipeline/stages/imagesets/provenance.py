@@ -106,6 +106,8 @@ class KnownRide:
     ) -> KnownRide | None:
         """Of the model that a video keeps; None where it keeps none.
 
+        A table that one of an earlier version of the program lacks says nothing.
+
         Args:
             pinned: what it keeps.
             phases: its table `ride_phases`.
@@ -121,9 +123,9 @@ class KnownRide:
         least = settings.camera.videos_min
         return cls(
             model.name,
-            expectations(spans_of(phases), model.table("ride_expected"), settings.ride),
-            failing_as_usual(model.table("ride_failures"), phases, faces, least),
-            where_shown(model.table("ride_expressions"), phases, faces, least),
+            expectations(spans_of(phases), model.later_table("ride_expected"), settings.ride),
+            failing_as_usual(model.later_table("ride_failures"), phases, faces, least),
+            where_shown(model.later_table("ride_expressions"), phases, faces, least),
         )
 
 

@@ -2,8 +2,8 @@
 
 An edition is made of the first videos of a version: when there are twenty, then forty, and so on,
 so it is the same whenever it is made, and rarely another one. One that is there is never made anew
-but where it is damaged, of the videos that it was made of; settings that changed take effect with
-the next.
+but where it is damaged, of the videos that it was made of; settings and code that changed take
+effect with the next.
 
 What belongs here: which editions are damaged, and writing one. What does not: which is wanted next,
 and what is in it (`stages.library.camera_model`, `stages.library.ride_template`).
@@ -49,7 +49,7 @@ class Taught(Protocol):
 
     @property
     def tables(self) -> Collection[str]:
-        """Those that each edition has; one of earlier code that lacks one is made anew."""
+        """Those that each edition has had; one that lacks one is damaged."""
         ...
 
     def next_edition(self, which: int) -> EditionName | None:
@@ -107,7 +107,7 @@ def _due(
 
 
 def is_whole(cameras: Cameras, camera: str | None, name: EditionName, taught: Taught) -> bool:
-    """Whether an edition is as it was written, and has every table that one has now."""
+    """Whether an edition is as it was written; what only later code writes it may lack."""
     if cameras.damage(camera, name, taught.of):
         return False
     return set(taught.tables) <= set(cameras.edition(camera, name, taught.of).tables)

@@ -9,6 +9,7 @@ from identity_pipeline.core.camera.versions import Sighting
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.library.ride_template import other_ride
 from identity_pipeline.stages.video.camera_view import CAMERA_VIEW, camera_of_video
+from identity_pipeline.stages.video.ride_phases import OTHER_RIDE
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
@@ -57,8 +58,11 @@ class Sightings:
         return sha256_of_value(self.store.versions(CAMERA_VIEW, video_id))
 
     def other_ride(self, video_id: str) -> str | None:
-        """Why a video does not show the ride of its camera, in a sentence; None where it may."""
-        return other_ride(self.store, video_id)
+        """Why a video does not follow the ride of its camera, in a sentence; None where it may.
+
+        One that follows it and shows other scenery is watched: the camera may have been moved.
+        """
+        return other_ride(self.store, video_id, (OTHER_RIDE,))
 
     def there(self, video_ids: Iterable[str]) -> list[str]:
         """Those of some videos that say something."""

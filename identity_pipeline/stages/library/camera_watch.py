@@ -43,7 +43,7 @@ from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import TABLES
 
-CODE: Final = "1"
+CODE: Final = "2"
 """Raised with every change of what is remembered: then it is made anew."""
 Series = Sequence[tuple[str, Figures]]
 

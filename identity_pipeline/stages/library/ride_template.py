@@ -41,11 +41,17 @@ from identity_pipeline.stages.library.camera_editions import (
     of_each_camera,
 )
 from identity_pipeline.stages.library.copies_in_force import copies_in_force
+from identity_pipeline.stages.library.earlier_rides import add_later_tables
 from identity_pipeline.stages.library.ride_faces import tables_of_faces
 from identity_pipeline.stages.library.ride_labels import courses_of, says_more
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.stages.video.camera_view import camera_of_video
-from identity_pipeline.stages.video.ride_phases import OTHER_RIDE, seen_columns, template_of
+from identity_pipeline.stages.video.ride_phases import (
+    OTHER_RIDE,
+    OTHER_SCENERY,
+    seen_columns,
+    template_of,
+)
 from identity_pipeline.storage.cameras import tried
 from identity_pipeline.storage.cameras.cameras import RIDE, CameraRecord, Cameras
 from identity_pipeline.storage.cameras.editions import (
@@ -59,7 +65,7 @@ from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 from identity_pipeline.tables import TABLES
-from identity_pipeline.tables.ride import OF_VIDEO, RIDE_TABLES
+from identity_pipeline.tables.ride import OF_COURSE
 
 CODE: Final = "4"
 """Of what is computed here and in `core.ride`; noted in each edition."""
@@ -79,7 +85,7 @@ class KnownRide:
     Attributes:
         camera: its name; None: the one without.
         sentence: of how many videos its model is, or what it lacks.
-        made: the edition that was made just now.
+        made: the edition that was made just now, or got tables that it lacked.
         others: videos that do not follow it, and why.
         damage: why nothing can be said of it; None where all is well.
     """
@@ -120,7 +126,8 @@ def make_ride(store: TableStore, settings: Settings, camera: str | None) -> Know
     record = cameras.record(camera) or CameraRecord(camera)
     copies = copies_in_force(LibraryStores.of(store)).of
     ride = _Ride(cameras, store, settings, record, copies)
-    return ride.known(make_editions(cameras, record, ride))
+    added = add_later_tables(store, camera, ride.whole())
+    return ride.known([*added, *make_editions(cameras, record, ride)])
 
 
 def may_have_next(cameras: Cameras, record: CameraRecord, settings: Settings) -> bool:
@@ -172,7 +179,7 @@ class _Ride:
 
     @property
     def tables(self) -> Collection[str]:
-        return set(RIDE_TABLES) - set(OF_VIDEO)
+        return OF_COURSE
 
     def known(self, made: Sequence[EditionName]) -> KnownRide:
         """What is known of the ride now."""
@@ -255,23 +262,24 @@ class _Ride:
         labels = PhaseLabels(self.cameras.layout).of(camera) if held is None else held
         step_s = template.track.course.step_s
         courses = courses_of(self.store, {label.video for label in labels}, step_s)
-        whole = [other for other in self._whole() if other != name]
+        whole = [other for other in self.whole() if other != name]
         if not labels or not whole:
             return place_labels(labels, courses, template)
         before = self.cameras.edition(camera, whole[-1], RIDE)
-        earlier = (template_of(before)[0], labels_in(before.table("ride_labels")))
+        earlier = (template_of(before)[0], labels_in(before.later_table("ride_labels")))
         return place_labels(labels, courses, template, earlier)
 
     def _editions(self) -> list[EditionName]:
         return self.cameras.editions(self.record.camera, RIDE)
 
-    def _whole(self) -> list[EditionName]:
+    def whole(self) -> list[EditionName]:
+        """The editions that are not damaged."""
         cameras, camera = self.cameras, self.record.camera
         return [name for name in self._editions() if is_whole(cameras, camera, name, self)]
 
     def _template_of(self, which: int, name: EditionName) -> Template | NoTemplate:
         """The template of an edition: that of another one of the same videos, if there is one."""
-        same = (o for o in self._whole() if o[:2] == name[:2] and o != name)
+        same = (o for o in self.whole() if o[:2] == name[:2] and o != name)
         other = next(same, None)
         if other is None:
             return self._template(which, name.videos)
@@ -394,14 +402,22 @@ def not_of_the_ride(store: TableStore, camera: str | None, videos: Sequence[str]
     return {video: why for video, why in found.items() if video in set(videos)}
 
 
-def other_ride(store: TableStore, video: str) -> str | None:
-    """Why a video says that it does not show the ride of its camera; None where it may."""
+def other_ride(
+    store: TableStore, video: str, states: Collection[str] = (OTHER_RIDE, OTHER_SCENERY)
+) -> str | None:
+    """Why a video says that it does not show the ride of its camera; None where it may.
+
+    Args:
+        store: the tables.
+        video: its id.
+        states: of `ride_course` that say so.
+    """
     try:
         (row,) = store.read("ride_course", video, ("state", "sentence")).rows()
     except (MissingTableError, DamagedFileError):
         return None  # its own step tells of it
     state, sentence = row
-    return sentence if state == OTHER_RIDE else None
+    return sentence if state in states else None
 
 
 def tables_of(

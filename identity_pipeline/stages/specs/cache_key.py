@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
+from identity_pipeline.stages.specs.learnt import NONE
 from identity_pipeline.stages.specs.spec import AssetSpec
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.tables import SET_ASSETS
@@ -316,9 +317,18 @@ def _of_learnt(words: str, before: KeyParts | None, now: KeyParts | None) -> lis
         return []
     if before is None or now is None:
         return [f"{words} is {'not known any more' if now is None else 'known to it now'}"]
-    told = [] if before["of"] == now["of"] else [f"it keeps another model of {words}"]
+    told = _of_tables(words, before["of"], now["of"])
     told += [f"changed code of what is read of {words}"] if before["code"] != now["code"] else []
     return told + _changed(before["settings"], now["settings"])
+
+
+def _of_tables(words: str, before: KeyParts, now: KeyParts) -> list[str]:
+    if before == now:
+        return []
+    told = {table: digest for table, digest in before.items() if digest != NONE}
+    if told.items() <= now.items():
+        return [f"the model of {words} tells more now"]
+    return [f"it keeps another model of {words}"]
 
 
 _LEARNT: Final = {"camera": "its camera", "ride": "its ride"}

@@ -27,6 +27,8 @@ NOT_KNOWN: Final = (
 )
 OTHER_RIDE: Final = "other_ride"
 """State of a video in `ride_course` that follows another course."""
+OTHER_SCENERY: Final = "other_scenery"
+"""Of one that follows it, as far as its light and motion tell, and shows something else."""
 _STATES: Final = {True: "followed", False: OTHER_RIDE, None: "too_little"}
 
 
@@ -118,7 +120,7 @@ def drawn(layout: Layout, row: Mapping[str, Any], frames: pl.DataFrame) -> str |
         (CHANNELS[c], values[:, c], spread[:, c], own[:, c]) for c in (LIGHT, MOTION, SHARPNESS)
     ]
     stretches = [(p.start * step_s, p.end * step_s, p.phase, p.words) for p in phases]
-    return ride_svg(step_s, rows, stretches, foreign=row["state"] == OTHER_RIDE)
+    return ride_svg(step_s, rows, stretches, foreign=row["state"] in (OTHER_RIDE, OTHER_SCENERY))
 
 
 def _course(followed: Followed, template: Template) -> dict[str, Any]:
@@ -126,7 +128,7 @@ def _course(followed: Followed, template: Template) -> dict[str, Any]:
     levels = dict(zip(CHANNELS, laid.levels.tolist(), strict=True))
     cost = None if math.isnan(laid.cost) else laid.cost
     return {
-        "state": _STATES[followed.same_ride],
+        "state": OTHER_SCENERY if followed.other_scenery else _STATES[followed.same_ride],
         "cost": cost,
         "usual": usual.cost,
         "limit": usual.limit,

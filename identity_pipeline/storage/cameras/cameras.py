@@ -23,6 +23,7 @@ import polars as pl
 from identity_pipeline.storage.cameras.editions import (
     Edition,
     EditionName,
+    add_tables,
     names_in,
     open_edition,
     write_edition,
@@ -224,6 +225,31 @@ class Cameras:
         """
         atomic.sweep_temporaries(self._models(camera, of))
         write_edition(self._models(camera, of) / str(name), tables, about)
+
+    def add_tables(
+        self, camera: str | None, was: Edition, tables: Mapping[str, pl.DataFrame], of: str
+    ) -> bool:
+        """Adds tables to a model that lacks them; see `editions.add_tables`.
+
+        Args:
+            camera: its name.
+            was: the model as the tables are made of it.
+            tables: by name.
+            of: `CAMERA` or `RIDE`.
+
+        Returns:
+            False where it is another by now, as where a video of it was forgotten: it stays so.
+
+        Raises:
+            DamagedFileError: it is not what was written.
+        """
+        with self.locked(camera, "adding tables to a model"):
+            there = was.name in self.editions(camera, of)
+            if not there or self.edition(camera, was.name, of).digests != was.digests:
+                return False
+            atomic.sweep_temporaries(self._models(camera, of))
+            add_tables(was, tables)
+        return True
 
     def locked(self, camera: str | None, purpose: str) -> AbstractContextManager[None]:
         """One writer of a camera's record, and of what is beside it, at a time."""

@@ -30,6 +30,7 @@ from identity_pipeline.tables import TABLES, conform, with_later_columns
 ABOUT, MANIFEST, TABLE = "about.json", "manifest.json", ".parquet"
 VIDEO: Final = "video_id"
 LABELS: Final = "ride_labels"
+LATER: Final = "The night adds it, or `identity-pipeline camera renew`."
 NAME: Final = re.compile(r"([1-9][0-9]*)\.([1-9][0-9]*)(?:-([0-9]+))?(?:\.([1-9][0-9]*))?")
 
 
@@ -43,10 +44,10 @@ class EarlierEditionError(DamagedFileError):
     Attributes: see `DamagedFileError`; `path` is the folder of the edition.
     """
 
-    def __init__(self, folder: Path, table: str, mend: str) -> None:
-        super().__init__(folder, f"it has no table {table}", mend)
+    def __init__(self, folder: Path, table: str) -> None:
+        super().__init__(folder, f"it has no table {table}", LATER)
         self.args = (
-            f"{folder} is of an earlier version of the program: it has no table {table}. {mend}",
+            f"{folder} is of an earlier version of the program: it has no table {table}. {LATER}",
         )
 
 
@@ -128,6 +129,15 @@ class Edition:
             reason = f"it is no table of the expected form ({first_line(error)})"
             raise DamagedFileError(self.folder / file, reason, self.mend) from error
 
+    def later_table(self, table: str) -> pl.DataFrame:
+        """A table that one of an earlier version of the program may lack: then it has no rows.
+
+        Raises:
+            DamagedFileError: it is not what was written.
+        """
+        known = table in self.tables
+        return self.table(table) if known else pl.DataFrame(schema=TABLES[table])
+
     @property
     def about(self) -> dict[str, Any]:
         """What is said of it besides: see who wrote it.
@@ -165,7 +175,7 @@ class Edition:
 
     def _recorded(self, file: str) -> str:
         if file not in self.digests and file.removesuffix(TABLE) in TABLES:
-            raise EarlierEditionError(self.folder, file.removesuffix(TABLE), self.mend)
+            raise EarlierEditionError(self.folder, file.removesuffix(TABLE))
         if file not in self.digests:
             raise DamagedFileError(self.folder / file, "it is not in the manifest", self.mend)
         return self.digests[file]
@@ -234,14 +244,34 @@ def without_videos(edition: Edition, gone: Collection[str]) -> bool:
     about = _without(edition.about, gone)
     if not named and about == edition.about:
         return False
+    _write_anew(edition, named, atomic.json_bytes(about))
+    return True
+
+
+def add_tables(edition: Edition, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Writes an edition anew with tables that it lacks; all that it holds stays byte for byte.
+
+    Args:
+        edition: of an earlier version of the program.
+        tables: of `tables.TABLES`, by name.
+
+    Raises:
+        DamagedFileError: it is not what was written.
+        SchemaError: a table does not have its schema.
+    """
+    conformed = {name: conform(name, table) for name, table in sorted(tables.items())}
+    _write_anew(edition, conformed, edition.bytes_of(ABOUT))
+
+
+def _write_anew(edition: Edition, tables: Mapping[str, pl.DataFrame], about: bytes) -> None:
+    """Writes an edition with some other tables; the rest stays byte for byte."""
     with atomic.new_folder(edition.folder) as new:
         for file in edition.digests:
             (new / file).write_bytes(edition.bytes_of(file))
-        for name, table in named.items():
+        for name, table in tables.items():
             _write_table(new / f"{name}{TABLE}", table)
-        (new / ABOUT).write_bytes(atomic.json_bytes(about))
+        (new / ABOUT).write_bytes(about)
         _write_manifest(new)
-    return True
 
 
 def _without_rows(name: str, table: pl.DataFrame, gone: Collection[str]) -> pl.DataFrame:

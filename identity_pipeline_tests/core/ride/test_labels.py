@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from identity_pipeline.core.ride.course import Course, course_of
 from identity_pipeline.core.ride.labels import (
     NOT_SHOWN,
+    TOO_LATE,
     PhaseLabel,
     PlacedLabel,
     with_labels,
@@ -120,18 +121,18 @@ def test_a_label_that_cannot_be_placed_is_kept_and_named(
     placed = place_labels([gone, foreign], {**courses, "other": other}, template)
     assert [(one.start, one.end) for one in placed] == [(None, None)] * 2
     sentences = [one.sentence or "" for one in placed]
-    assert "the video is gone" in sentences[0] and "as the others do" in sentences[1]
+    assert "no frames of such a video" in sentences[0] and "as the others do" in sentences[1]
     assert all("is kept" in sentence for sentence in sentences)
     assert with_labels(NAMED, placed, 5) == NAMED
 
 
-@pytest.mark.parametrize("span", [(-3.0, -1.0), (500.0, 600.0)])
+@pytest.mark.parametrize(("span", "why"), [((-3.0, -1.0), NOT_SHOWN), ((500.0, 600.0), TOO_LATE)])
 def test_a_label_beside_its_video_is_not_placed(
-    span: tuple[float, float], courses: Mapping[str, Course], template: Template
+    span: tuple[float, float], why: str, courses: Mapping[str, Course], template: Template
 ) -> None:
     label = PhaseLabel("ride-3", *span, "dark")
     (placed,) = place_labels([label], courses, template)
-    assert placed.start is None and placed.why == NOT_SHOWN
+    assert placed.start is None and placed.why == why
 
 
 def test_what_is_said_of_a_video_that_was_forgotten_keeps_all_but_its_id() -> None:
