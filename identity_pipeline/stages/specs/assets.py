@@ -404,7 +404,8 @@ _ENTRIES: Final = (
         settings=(
             *("selection", "buckets", *all_but("export", "purpose"), "stability"),
             *(*_BODY, *_REGION),
-            *(name for name in _LEDGER_USES if name.startswith(("quality.", "riders."))),
+            *(name for name in _LEDGER_USES if name.startswith("riders.")),
+            *(name for name in _GATES if name.startswith("quality.")),  # it says which face fails
         ),
         operates=("video",),
         models=("face_pack", "vision"),
