@@ -413,7 +413,7 @@ _ENTRIES: Final = (
         camera=Learnt(tables=("camera_pose_zero", "camera_reach"), settings=("camera.videos_min",)),
         ride=Learnt(
             tables=("ride_expected", "ride_expressions", "ride_failures"),
-            settings=("ride.no_good_share",),
+            settings=("ride.no_good_share", "camera.videos_min"),
             inputs=("ride_phases",),
         ),
         pictures=_CHOSEN,
