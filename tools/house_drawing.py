@@ -13,6 +13,7 @@ import ast
 import itertools
 import sys
 from collections import defaultdict
+from graphlib import TopologicalSorter
 from html import escape
 from pathlib import Path
 
@@ -106,12 +107,14 @@ def columns(edges: Edges) -> list[list[str]]:
 
 
 def depths(edges: Edges) -> dict[str, int]:
-    """The longest way from each room to one that imports no other."""
+    """The longest way from each room to one that imports no other.
+
+    Raises:
+        CycleError: rooms import each other; which.
+    """
     depth: dict[str, int] = {}
-    while len(depth) < len(edges):
-        for room, targets in edges.items():
-            if room not in depth and targets <= depth.keys():
-                depth[room] = 1 + max((depth[target] for target in targets), default=-1)
+    for room in TopologicalSorter(edges).static_order():
+        depth[room] = 1 + max((depth[target] for target in edges[room]), default=-1)
     return depth
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from identity_pipeline.core.faces.gates import Failing, strict_requirements
+from identity_pipeline.core.faces.gates import FAILING_WORDS, Failing, strict_requirements
 from identity_pipeline.core.imagesets.evidence import Evidence
 from identity_pipeline.core.imagesets.summary import (
     ExportedFace,
@@ -114,21 +114,21 @@ NO_SET_REASONS: Final = {
 }
 
 STRICT_GATE: Final = {
-    "score_low": ("not surely faces", "have a detector's score below {:g}", "strict_score"),
-    "cut_off": ("cut off", "leave the frame by more than {:.0%}", "max_outside"),
-    "area_small": ("too small", "fill less than {:.2%} of the frame", "strict_area"),
-    "few_pixels": ("too small", "are below {:g} px", "strict_face_px"),
-    "blurred": ("blurred", "have a sharpness below {:g}", "strict_sharpness"),
+    "score_low": ("have a detector's score below {:g}", "strict_score"),
+    "cut_off": ("leave the frame by more than {:.0%}", "max_outside"),
+    "area_small": ("fill less than {:.2%} of the frame", "strict_area"),
+    "few_pixels": ("are below {:g} px", "strict_face_px"),
+    "blurred": ("have a sharpness below {:g}", "strict_sharpness"),
     "blurred_for_person": (
-        "blurred, for this person",
         "have less than {:g} of the person's usual sharpness",
         "strict_relative_sharpness",
     ),
-    "too_dark": ("too dark", "have a brightness below {:g}", "strict_luma_min"),
-    "too_bright": ("too bright", "have a brightness above {:g}", "strict_luma_max"),
-    "occluded": ("covered", "are covered by more than {:.0%}", "strict_occlusion"),
+    "too_dark": ("have a brightness below {:g}", "strict_luma_min"),
+    "too_bright": ("have a brightness above {:g}", "strict_luma_max"),
+    "occluded": ("are covered by more than {:.0%}", "strict_occlusion"),
 }
-"""What fails a condition of the strict gate, how, and the setting of `quality` that says so."""
+"""What faces do that fail a condition of the strict gate, and the setting of `quality` that says
+so; what they are is in `FAILING_WORDS`."""
 
 WEIGHT_RULES: Final = {
     "default": "the usual mix",
@@ -436,16 +436,18 @@ def prototype(face: Prototype) -> str:
 
 def failing(failed: Failing) -> str:
     """`too small: 363 of 363 faces are below 112 px (quality.strict_face_px)`."""
-    what, how, setting = STRICT_GATE[failed.code]
-    of = f"{failed.faces} of {counted(failed.of, 'face')}"
+    how, setting = STRICT_GATE[failed.code]
+    what, of = FAILING_WORDS[failed.code], f"{failed.faces} of {counted(failed.of, 'face')}"
     return f"{what}: {of} {how.format(failed.bound)} (quality.{setting})"
 
 
 def fails_strict(codes: Sequence[str], settings: QualitySettings) -> str:
     """What one face fails of the strict gate: `it is too small (quality.strict_face_px: 112)`."""
     bounds = {each.code: each.bound for each in strict_requirements(settings)}
-    told = ((*STRICT_GATE[code], bounds[code]) for code in codes)
-    return "; ".join(f"{what} (quality.{setting}: {bound:g})" for what, _, setting, bound in told)
+    return "; ".join(
+        f"{FAILING_WORDS[code]} (quality.{STRICT_GATE[code][1]}: {bounds[code]:g})"
+        for code in codes
+    )
 
 
 def sentence(words: str) -> str:

@@ -150,7 +150,7 @@ class Course:
             all_done
             and seen.library.state in (State.DONE, State.WAITING)
             and not self.deployment.open_runs()
-            and (self.killer is None or self.killer.finished)
+            and (self.killer is None or self.killer.finished or self.killer.idle)
         )
         now = time.monotonic()
         if now - self._line >= LINE_S or self.done:

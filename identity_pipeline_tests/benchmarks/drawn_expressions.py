@@ -22,7 +22,6 @@ from identity_pipeline.core.ride.frame_phases import frame_phases
 from identity_pipeline.core.ride.template import follow
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.video.ride_phases import template_of
-from identity_pipeline.storage.cameras.cameras import RIDE
 from identity_pipeline.storage.cameras.editions import Edition
 from identity_pipeline_tests.benchmarks.camera_rides import FOLDER
 from identity_pipeline_tests.benchmarks.drawn_rides import Drawn
@@ -56,10 +55,7 @@ def drawn_shares(drawn: Drawn, model: Edition) -> pl.DataFrame:
 def main(data: Path, truth: Path) -> None:
     """Prints where the riders of DATA show what, as it is told and as it was drawn."""
     drawn = Drawn.of(data, truth)
-    editions = drawn.cameras.editions(None, RIDE)
-    if not editions:
-        raise click.ClickException("This ride is not known yet: `identity-pipeline camera list`.")
-    model = drawn.cameras.edition(None, editions[-1], RIDE)
+    model = drawn.ride_model()
     table, meant = model.table("ride_expressions"), drawn_shares(drawn, model)
     called = dict(model.table("ride_stretches").select("phase_number", "phase").iter_rows())
     for cell, column in DRAWN.items():

@@ -26,7 +26,6 @@ from identity_pipeline.core.ride.course import course_of
 from identity_pipeline.core.ride.frame_phases import frame_phases
 from identity_pipeline.core.ride.template import follow
 from identity_pipeline.stages.video.ride_phases import template_of
-from identity_pipeline.storage.cameras.cameras import RIDE
 from identity_pipeline.storage.cameras.editions import Edition
 from identity_pipeline_tests.benchmarks.camera_rides import FOLDER
 from identity_pipeline_tests.benchmarks.drawn_rides import Drawn
@@ -119,10 +118,7 @@ def judged(drawn: Drawn, model: Edition, videos: Sequence[str]) -> Judged:
 def main(data: Path, truth: Path) -> None:
     """Prints how far off the phases are that the newest model of the ride in DATA tells."""
     drawn = Drawn.of(data, truth)
-    editions = drawn.cameras.editions(None, RIDE)
-    if not editions:
-        raise click.ClickException("This ride is not known yet: `identity-pipeline camera list`.")
-    model = drawn.cameras.edition(None, editions[-1], RIDE)
+    model = drawn.ride_model()
     members = set(model.table("ride_members").filter("counts")["video_id"])
     step_s = model.table("ride_usual")["step_s"][0]
     for row in model.table("ride_stretches").iter_rows(named=True):

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import click
 import polars as pl
 
 from identity_pipeline.core.box import Box
-from identity_pipeline.storage.cameras.cameras import Cameras
+from identity_pipeline.storage.cameras.cameras import RIDE, Cameras
+from identity_pipeline.storage.cameras.editions import Edition
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.made_up_cameras import order_of
@@ -48,6 +50,19 @@ class Drawn:
     def cameras(self) -> Cameras:
         """What is known of the camera."""
         return Cameras(self.store.layout)
+
+    def ride_model(self) -> Edition:
+        """The newest model of its ride.
+
+        Raises:
+            ClickException: there is none.
+        """
+        model = self.cameras.model(None, RIDE)
+        if model is None:
+            raise click.ClickException(
+                "This ride is not known yet: `identity-pipeline camera list`."
+            )
+        return model
 
     @property
     def videos(self) -> list[str]:

@@ -58,6 +58,7 @@ class Killer:
 
     Attributes:
         done: what was killed: (seconds since the start, what, in the middle of what).
+        idle: whether all that is left of the plan was due at the last look, and nobody was there.
     """
 
     deployment: Deployment
@@ -65,6 +66,7 @@ class Killer:
     rng: random.Random
     rework: Rework
     done: list[tuple[float, Victim, str]] = field(default_factory=list)
+    idle: bool = False
     _started: float = field(default_factory=time.monotonic)
     _due: dict[int, float] = field(default_factory=dict)
     _over: set[int] = field(default_factory=set)
@@ -80,13 +82,14 @@ class Killer:
         Args:
             share: of the videos' steps that are done.
         """
-        now = time.monotonic()
+        now, nobody = time.monotonic(), 0
         for number, kill in enumerate(self.kills):
             if number in self._over or share < kill.share:
                 continue
             if now >= self._due.setdefault(number, now + kill.wait_s):
                 found = self._find(kill.victim)
                 if found is None:  # nobody of that kind lives now: at the next look
+                    nobody += 1
                     continue
                 pids, where = found
                 working = [s.video_id for s in self.deployment.working() if s.pid in pids]
@@ -96,6 +99,7 @@ class Killer:
                     self._over.add(number)
                     self.done.append((now - self._started, kill.victim, where))
                     print(f"  {now - self._started:6.0f} s  killed {kill.victim}: {where}")
+        self.idle = nobody + len(self._over) == len(self.kills)
 
     def _find(self, victim: Victim) -> tuple[list[int], str] | None:
         """Processes to kill, and what they are in the middle of."""

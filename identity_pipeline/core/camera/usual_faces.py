@@ -15,6 +15,7 @@ from typing import Any, Final
 import polars as pl
 
 from identity_pipeline.core.evaluation.intervals import for_each_of, wilson
+from identity_pipeline.core.faces.gates import FAILING_WORDS
 from identity_pipeline.core.ride.spans import Span, longest_by_number, place_words, spans_of
 from identity_pipeline.tables import TABLES
 
@@ -27,12 +28,6 @@ OF_CODE: Final = {
     "few_pixels": "face_px",
 }
 """Of which figure each code of a gate speaks."""
-CODE_WORDS: Final = {
-    "blurred": "too blurred",
-    "too_dark": "too dark",
-    "too_bright": "too bright",
-    "few_pixels": "too small",
-}
 BAND: Final = (0.1, 0.5, 0.9)
 """Of ten faces, eight lie between the first and the last."""
 LEAST_FACES: Final = 10
@@ -139,7 +134,7 @@ def failing_as_usual(
         if of_rides < least or not _mostly(rides, of_rides, len(spans)):
             continue
         sentences.append(
-            f"{count} of {total} riders' faces that are {CODE_WORDS[code]} for an anchor are in "
+            f"{count} of {total} riders' faces that are {FAILING_WORDS[code]} for an anchor are in "
             f"{place_words(spans[phase])}, as most are in {rides} of {of_rides} rides here."
         )
     return tuple(sentences)

@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import polars as pl
 
 from identity_pipeline.core.faces.quality import OCCLUSION_WEIGHT
 from identity_pipeline.settings import QualitySettings
+
+FAILING_WORDS: Final = {
+    "score_low": "not surely faces",
+    "cut_off": "cut off",
+    "area_small": "too small",
+    "few_pixels": "too small",
+    "blurred": "too blurred",
+    "blurred_for_person": "too blurred for this person",
+    "too_dark": "too dark",
+    "too_bright": "too bright",
+    "occluded": "covered",
+}
+"""What faces are that fail by a code."""
 
 
 class Requirement(NamedTuple):

@@ -93,8 +93,7 @@ def waiting(store: TableStore, settings: Settings, of: str) -> list[str]:
     return [
         _called(record.camera)
         for record in due
-        if tried.recall(cameras, record.camera).get(of)
-        != _sign(store, record, settings, copies, of)
+        if _tried(cameras, record, of) != _sign(store, record, settings, copies, of)
     ]
 
 

@@ -28,7 +28,7 @@ from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 
 READ: Final = ("frames", "face_tracks", "riders", "face_quality", "face_buckets")
-_ROUNDED: Final = pl.col(pl.Float64).round_sig_figs(6)
+ROUNDED: Final = pl.col(pl.Float64).round_sig_figs(6)
 """So that the last bits of another processor's sums change no table."""
 
 
@@ -56,8 +56,8 @@ def tables_of_faces(
         measured.append(measured_by_phase(where, faces))
     return {
         "ride_expected": expected_of(good),
-        "ride_expressions": expressions_of(shown).with_columns(_ROUNDED),
-        "ride_faces": usual_faces(measured).with_columns(_ROUNDED),
+        "ride_expressions": expressions_of(shown).with_columns(ROUNDED),
+        "ride_faces": usual_faces(measured).with_columns(ROUNDED),
         "ride_failures": failures_of(measured),
     }
 

@@ -42,7 +42,7 @@ from identity_pipeline.stages.library.camera_editions import (
 )
 from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.earlier_rides import add_later_tables
-from identity_pipeline.stages.library.ride_faces import tables_of_faces
+from identity_pipeline.stages.library.ride_faces import ROUNDED, tables_of_faces
 from identity_pipeline.stages.library.ride_labels import courses_of, says_more
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.stages.video.camera_view import camera_of_video
@@ -73,9 +73,6 @@ STEPS: Final = 4
 """Where too few follow one course, at most a quarter of those wanted is looked at besides."""
 LOOKED_AT: Final = 2
 """Times those wanted, at most: where fewer than half follow one course, no more videos are laid."""
-
-_ROUNDED: Final = pl.col(pl.Float64).round_sig_figs(6)
-"""So that the last bits of another processor's sums change no table."""
 
 
 @dataclass(frozen=True)
@@ -455,8 +452,8 @@ def tables_of(
     ]
     usual_row = _rows("ride_usual", [{"step_s": course.step_s, **scales, **told}])
     return {
-        "ride_track": track.with_columns(_ROUNDED),
-        "ride_usual": usual_row.with_columns(_ROUNDED),
+        "ride_track": track.with_columns(ROUNDED),
+        "ride_usual": usual_row.with_columns(ROUNDED),
         "ride_stretches": _rows("ride_stretches", stretches),
         "ride_members": _rows("ride_members", members),
     }
