@@ -163,23 +163,25 @@ def _print_plain(
     names: Sequence[str], right: Sequence[bool], rows: Iterable[Sequence[object]], title: str
 ) -> None:
     lines = [list(names), *([_plain(value) for value in row] for row in rows)]
-    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    wide = [[_width(text) for text in line] for line in lines]
+    widths = [max(column) for column in zip(*wide, strict=True)]
     if title:
         say(title)
     padded = (
         "  ".join(
-            " " * (width - _width(text)) + text if to_right
-            else text + " " * (width - _width(text))
-            for text, width, to_right in zip(line, widths, right, strict=True)
+            " " * (width - own) + text if to_right else text + " " * (width - own)
+            for text, own, width, to_right in zip(line, owns, widths, right, strict=True)
         ).rstrip()
-        for line in lines
-    )  # fmt: skip
+        for line, owns in zip(lines, wide, strict=True)
+    )
     # At once: lists are long, and nothing in them has a style here.
     console.print(Segments([Segment("\n".join([*padded, ""]))]), soft_wrap=True, end="")
 
 
 def _plain(value: object) -> str:
     """A value on one line, without a style."""
+    if isinstance(value, int):  # as half the cells of a long list
+        return str(value)
     text = value.plain if isinstance(value, Text) else shown(value)
     return " ".join(text.split())
 

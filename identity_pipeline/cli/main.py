@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from importlib import import_module
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from identity_pipeline import __version__
+from identity_pipeline import __version__, garbage
 from identity_pipeline.cli.commands import COMMANDS, SENTENCES, SUBJECTS
 from identity_pipeline.cli.failures import in_words
 from identity_pipeline.cli.lists import telling
@@ -18,9 +17,6 @@ from identity_pipeline.cli.spoken import DATA_OPTION
 from identity_pipeline.cli.stopping import stoppable
 from identity_pipeline.storage.files import private
 
-GARBAGE = 100_000
-"""Objects made before cycles among them are looked for; chosen: at Python's 700 that was a tenth of
-a command that reads a large library, and found nothing."""
 NAMED_OTHERWISE = {"continue": "continue_"}
 """Words of Python."""
 
@@ -143,7 +139,7 @@ def cli(context: click.Context, settings_file: str | None, data: str | None, deb
     options; `identity-pipeline settings` shows them all with where their values come from.
     """
     private.guard()
-    gc.set_threshold(GARBAGE)
+    garbage.look_seldom()
     del debug  # `in_words` asks the context for it
     if data is not None:
         context.meta[DATA_OPTION] = data

@@ -158,6 +158,6 @@ class Asked:
 
     def _exports(self, page: Page) -> str:
         """Which videos have an export; it lies in a folder of its own, whose time nothing shows."""
-        output = str(self.layout.output)
-        names = (f"{output}/{name}/{self.layout.export(EXAMPLE).name}" for name, *_ in page.rows)
+        output, export = str(self.layout.output), self.layout.export(EXAMPLE).name
+        names = (f"{output}/{name}/{export}" for name, *_ in page.rows)
         return "".join("1" if os.path.isdir(name) else "0" for name in names)  # noqa: PTH112 - of thousands

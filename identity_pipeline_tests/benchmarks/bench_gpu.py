@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -40,7 +39,6 @@ from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.video import detect
 from identity_pipeline.storage.video.chunks import ChunkStore
-from identity_pipeline_tests import sized_nets
 from identity_pipeline_tests.benchmarks import gpu_meter, material, parts, reach
 from identity_pipeline_tests.benchmarks.gpu_meter import Meter, Reading
 from identity_pipeline_tests.benchmarks.long_videos import long_video
@@ -163,7 +161,9 @@ def measure_real(
     ride: Path, models: Path, vision: Path, meter: Meter | None, folder: Path
 ) -> tuple[list[Timed], dict[str, str]]:
     """Times the runs with networks of production size on the GPU; also what runs each of them."""
-    groups: dict[str, Any] = settings_groups(of_size(models, folder), vision, None)
+    groups: dict[str, Any] = settings_groups(
+        material.of_production_size(models, folder), vision, None
+    )
     groups["models"] |= {"device": "cuda"}
     settings = load_settings(**groups)
     gpu, found = Gpu(), []
@@ -195,19 +195,6 @@ def _job_and_pass(
     with measured() as decoding:
         parts.decode_alone(ride, settings.video.analysis_fps)
     found.append(Timed("decoding alone", decoding, 0.0, 0.0))
-
-
-def of_size(models: Path, folder: Path) -> Path:
-    """The pack with networks of production size inside its detector and its recogniser."""
-    sized = folder / models.name
-    sized.mkdir()
-    for path in models.iterdir():
-        shutil.copyfile(path, sized / path.name)
-    nets = parts.users_app(models, ["detection", "recognition"], 640, 0.5).models
-    detector, recogniser = (Path(nets[n].model_file) for n in ("detection", "recognition"))
-    sized_nets.with_scrfd(detector, sized / detector.name)
-    sized_nets.with_arcface(recogniser, sized / recogniser.name)
-    return sized
 
 
 def rows(found: list[Timed], seconds: float, card: Card, why: str) -> list[reach.Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import click
@@ -75,3 +76,24 @@ def random_vision(folder: Path) -> Path:
         config = Dinov2Config(hidden_size=384, num_hidden_layers=12, num_attention_heads=6)
         Dinov2Model(config).save_pretrained(folder)
     return folder
+
+
+def of_production_size(models: Path, folder: Path) -> Path:
+    """The pack with networks of production size inside its detector and its recogniser.
+
+    Args:
+        models: folder of the pack.
+        folder: where the new one is made.
+    """
+    from identity_pipeline_tests import sized_nets
+    from identity_pipeline_tests.benchmarks.parts import users_app
+
+    sized = folder / models.name
+    sized.mkdir()
+    for path in models.iterdir():
+        shutil.copyfile(path, sized / path.name)
+    nets = users_app(models, ["detection", "recognition"], 640, 0.5).models
+    detector, recogniser = (Path(nets[n].model_file) for n in ("detection", "recognition"))
+    sized_nets.with_scrfd(detector, sized / detector.name)
+    sized_nets.with_arcface(recogniser, sized / recogniser.name)
+    return sized

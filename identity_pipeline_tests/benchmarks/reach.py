@@ -1,7 +1,8 @@
 """What the pipeline is to reach, beside what this machine reaches: one table of all benchmarks.
 
 Each benchmark measures and says its own rows; here they are run one after the other, in processes
-of their own, and told together. A figure that was not measured is said to be that.
+of their own, and told together. A figure that was not measured is said to be that. At full sizes
+they take hours: with `--keep` what ended is kept, and a later call goes on behind it.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 import click
 from rich.console import Console
 from rich.table import Table
+
+from identity_pipeline.storage.files import atomic
 
 ROWS: Final = "reach"
 """The key below which a benchmark's `--json` holds its rows."""
@@ -70,6 +75,7 @@ BENCHES: Final[Sequence[Bench]] = (
         ("--no-help-texts", "--no-run", "--videos", "20000"),
     ),
     Bench("bench_video", ("--seconds", "6"), ("--minutes", "2")),
+    Bench("bench_video", None, ("--production-size",)),
     Bench("bench_pass", ("--rounds", "1"), ("--rounds", "3")),
     Bench("bench_dagster", ("--seconds", "4"), ("--minutes", "2")),
     Bench("bench_gpu", ("--minutes", "0.2")),
@@ -85,23 +91,33 @@ BENCHES: Final[Sequence[Bench]] = (
 )
 
 
-def _measured(bench: Bench, arguments: Sequence[str], folder: Path) -> Iterator[Row]:
-    """Runs a benchmark, whose output is seen as it comes; its rows.
-
-    Raises:
-        SystemExit: it was interrupted.
-    """
-    told = folder / f"{bench.module}.json"
+def _measured(bench: Bench, arguments: Sequence[str], folder: Path) -> list[Row]:
+    """The rows of a benchmark; one that is not kept is run, and its output seen as it comes."""
     command = [sys.executable, "-m", f"{__package__}.{bench.module}", *arguments]
-    click.secho(f"\n$ {' '.join(['python', *command[1:]])}", bold=True)
+    words = " ".join(["python", *command[1:]])
+    click.secho(f"\n$ {words}", bold=True)
+    kept = folder / f"{bench.module}-{sha256(words.encode()).hexdigest()[:8]}.json"
+    if (rows := _kept(kept, words)) is not None:
+        click.echo(f"(measured before: {kept})")
+        return rows
+    told = folder / f"told-{kept.name}"
+    told.unlink(missing_ok=True)
     began = time.perf_counter()
     done = subprocess.run([*command, "--json", str(told)], check=False)
     click.echo(f"({time.perf_counter() - began:.0f} s, load {os.getloadavg()[0]:.1f})")
     if done.returncode or not told.is_file():
-        yield Row(bench.module, "", "not measured", None, f"it ended with {done.returncode}")
-        return
-    for row in json.loads(told.read_text(encoding="utf-8"))[ROWS]:
-        yield Row(**row)
+        return [Row(bench.module, "", "not measured", None, f"it ended with {done.returncode}")]
+    rows = [Row(**row) for row in json.loads(told.read_text(encoding="utf-8"))[ROWS]]
+    atomic.write_json(kept, {"command": words, **as_json(rows)})
+    return rows
+
+
+def _kept(path: Path, words: str) -> list[Row] | None:
+    """Rows that this very command gave; None where there are none."""
+    if not path.is_file():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return [Row(**row) for row in found[ROWS]] if found["command"] == words else None
 
 
 def table_of(rows: Sequence[Row]) -> Table:
@@ -118,15 +134,22 @@ def table_of(rows: Sequence[Row]) -> Table:
 @click.command(help=(__doc__ or "").split("\n\n")[0])
 @click.option("--full", is_flag=True, help="Full sizes: hours rather than minutes.")
 @click.option("--only", multiple=True, help="Run these benchmarks alone, by module.")
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep in this folder what was measured, and do not measure it again.",
+)
 @click.option("--json", "json_file", type=Path, help="Also write the rows to this file.")
-def main(full: bool, only: tuple[str, ...], json_file: Path | None) -> None:
+def main(full: bool, only: tuple[str, ...], keep: Path | None, json_file: Path | None) -> None:
     """Runs all and prints the table."""
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="reach-") as name:
+    with ExitStack() as ends:
+        folder = keep or Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="reach-")))
+        folder.mkdir(parents=True, exist_ok=True)
         for bench in BENCHES:
             arguments = bench.full if full else bench.short
             if arguments is not None and (not only or bench.module in only):
-                rows += _measured(bench, arguments, Path(name))
+                rows += _measured(bench, arguments, folder)
     Console(width=max(120, Console().width)).print(table_of(rows))
     if json_file:
         json_file.write_text(json.dumps(as_json(rows), indent=1), encoding="utf-8")

@@ -220,12 +220,17 @@ def verdict(found: Measurement) -> Iterator[str]:
         yield f"(3) pipeline / bare parts, {clock}: {ratio:.3f} (to be reached: {RATIO_MAX:.2f})"
 
 
-def rows(found: Measurement) -> Iterator[Row]:
-    """The figures that are asked for, beside what is to be reached."""
+def rows(found: Measurement, on: str) -> Iterator[Row]:
+    """The figures that are asked for, beside what is to be reached.
+
+    Args:
+        found: what was measured.
+        on: the clip and the networks, in words.
+    """
     told = ratios(found)
     walls = (told["ratio_wall"], told["ratio_wall_without_vision"])
     yield Row(
-        "whole job against its bare parts, on the clock, with and without the vision part",
+        f"whole job against its bare parts, on the clock, with and without the vision part ({on})",
         f"≤ {RATIO_MAX:.2f} both",
         f"{walls[0]:.2f} with, {walls[1]:.2f} without (processor time: "
         f"{told['ratio_cpu']:.2f}, {told['ratio_cpu_without_vision']:.2f})",
@@ -235,7 +240,7 @@ def rows(found: Measurement) -> Iterator[Row]:
     if found.loops:
         loop = loop_ratios(found)
         yield Row(
-            "the same clip through the loop that a user would write",
+            f"the same clip through the loop that a user would write ({on})",
             f"≥ {LOOP_MIN:g}x as fast",
             f"{loop[0]:.1f}x with vision, {loop[1]:.1f}x without; {_same_faces(found)}",
             min(loop) >= LOOP_MIN,

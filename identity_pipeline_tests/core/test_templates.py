@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.core.matching.templates import (
     TRACK_TEMPLATES,
     VideoTables,
     build_templates,
+    in_order,
     thin,
+    together_in_order,
 )
 from identity_pipeline.core.vectors import NotUnitNormError, SpaceMismatchError
 from identity_pipeline.settings import MatchSettings
@@ -117,3 +122,17 @@ def test_tracks_that_share_a_frame() -> None:
         template("b:0", axis(0), frames=[1, 2, 3]),
     )
     assert shared_frame_pairs(table) == [("track:a:0", "track:a:1")]
+
+
+KEYS = st.lists(st.integers(0, 10_000), unique=True, max_size=200)
+
+
+@given(KEYS, st.integers(0, 200))
+def test_rows_put_among_others_are_as_of_a_sort(keys: list[int], first: int) -> None:
+    """Whether few come, many, or none; vectors go with their keys."""
+    rows = pl.DataFrame(
+        {"track_key": [f"track:{k:05d}:1" for k in keys], "template": [[float(k)] for k in keys]},
+        schema={"track_key": pl.String, "template": pl.List(pl.Float32)},
+    )
+    some, others = (in_order(part) for part in (rows[:first], rows[first:]))
+    assert together_in_order(some, others).equals(rows.sort("track_key"))

@@ -137,17 +137,19 @@ def _best_pairs(
     overlaps: dict[tuple[int, int], float], rows: int, columns: int
 ) -> list[tuple[int, int]]:
     """One-to-one pairs of largest summed overlap, component by component of the overlaps."""
-    from scipy.optimize import linear_sum_assignment  # a quarter of a second, for who needs it
-
     at = np.array(list(overlaps))
     graph = coo_array((np.ones(len(at)), (at[:, 0], rows + at[:, 1])), shape=(rows + columns,) * 2)
     component = connected_components(graph, directed=False)[1][at[:, 0]]
     single = np.bincount(component)[component] == 1  # as nearly every cluster from run to run
     pairs: list[tuple[int, int]] = [(i, j) for i, j in at[single].tolist()]
     at, component = at[~single], component[~single]
+    if not len(at):
+        return pairs
+    from scipy.optimize import linear_sum_assignment  # a quarter of a second, for who needs it
+
     order = np.argsort(component, kind="stable")
     cuts = np.flatnonzero(np.diff(component[order])) + 1
-    for part in np.split(at[order], cuts) if len(at) else ():
+    for part in np.split(at[order], cuts):
         some_rows, r = np.unique(part[:, 0], return_inverse=True)
         some_columns, c = np.unique(part[:, 1], return_inverse=True)
         gain = np.zeros((len(some_rows), len(some_columns)))

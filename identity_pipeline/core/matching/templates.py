@@ -9,6 +9,7 @@ mixes the two sides of a cut. Reasons why a track has no template: `no_rider`, `
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,6 +36,9 @@ NO_TEMPLATE: Final[Schema] = {
     "reason": pl.String,
 }
 BOX_COLUMNS: Final = ("x1", "y1", "x2", "y2")
+MOST_CUTS: Final = 64
+"""Places at which rows are put between others that stay where they are: chosen, for a table in very
+many pieces is slow to read."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +206,23 @@ def thin(vectors: Matrix, quality: NDArray[np.float64], cosine: float) -> NDArra
 def in_order(templates: pl.DataFrame) -> pl.DataFrame:
     """The table by `track_key`; as it is where it is so already, for vectors are dear to copy."""
     return templates if templates["track_key"].is_sorted() else templates.sort("track_key")
+
+
+def together_in_order(templates: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
+    """The rows of two tables by `track_key`, where each is by it already.
+
+    Where few come, they are put between rows that stay where they are in memory: see `in_order`.
+    """
+    places = templates["track_key"].search_sorted(more["track_key"]).to_list()
+    cuts = sorted(set(places))
+    if len(cuts) > MOST_CUTS:
+        return in_order(pl.concat([templates, more]))
+    pieces, done, put = [], 0, 0
+    for cut in cuts:
+        behind = bisect_right(places, cut)
+        pieces += [templates[done:cut], more[put:behind]]
+        done, put = cut, behind
+    return pl.concat([*pieces, templates[done:]])
 
 
 def template_matrix(templates: pl.DataFrame) -> Matrix:

@@ -27,6 +27,7 @@ from typing import Any
 
 import dagster as dg
 
+from identity_pipeline import garbage
 from identity_pipeline.defs import compat
 from identity_pipeline.defs.deploy.channel import Channel, ChannelClosedError
 from identity_pipeline.defs.instance import open_databases
@@ -56,6 +57,7 @@ UNSAID = "Its worker ended it without a word."
 def main(descriptor: int) -> None:
     """Does what the launcher gives, until it has nothing more to give."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    garbage.look_seldom()
     channel = Channel(socket.socket(fileno=descriptor))
     try:
         told = channel.receive() or {}

@@ -7,7 +7,6 @@ calibration wants, are read of the few videos that it samples.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -23,7 +22,7 @@ from identity_pipeline.core.library.recompute import (
 )
 from identity_pipeline.core.matching.assignment import Decisions
 from identity_pipeline.core.matching.cross_pairs import tracks_compared
-from identity_pipeline.core.matching.templates import in_order
+from identity_pipeline.core.matching.templates import in_order, together_in_order
 from identity_pipeline.ledger import subjects
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.library.copies_in_force import Copies
@@ -132,10 +131,7 @@ class LibraryInputs:
     @property
     def most(self) -> str | None:
         """The space of most videos that were read, also of copies; None without templates."""
-        first = self.rides.templates.group_by("video_id").agg(pl.col("space").first())
-        spaces = first.group_by("space").agg(videos=pl.len())
-        found = spaces.sort(["videos", "space"], descending=[True, False])["space"]
-        return found[0] if len(found) else None
+        return _space_of_most(self.rides.templates) or None
 
     def _made_of(self, video_id: str) -> list[str]:
         return self.made_of[video_id][: len(TEMPLATE_TABLES)]
@@ -288,22 +284,29 @@ def _together(kept: Rides, gone: Collection[str], read: Rides) -> Rides:
     out = pl.col("video_id").is_in(sorted(gone))
     had = kept.videos.filter(out).height
     old = [kept.videos, kept.templates, kept.beside]
-    parts = [table.filter(~out) if had else table for table in old]
-    new = [read.videos, read.templates, read.beside]
-    videos, templates, beside = (pl.concat(pair) for pair in zip(parts, new, strict=True))
+    videos, templates, beside = (table.filter(~out) if had else table for table in old)
     return Rides(
-        videos.sort("video_id"), in_order(templates), beside.sort("left", "right"), kept.base
+        pl.concat([videos, read.videos]).sort("video_id"),
+        together_in_order(templates, in_order(read.templates)),
+        pl.concat([beside, read.beside]).sort("left", "right"),
+        kept.base,
     )
 
 
 def _of_one_space(templates: pl.DataFrame) -> tuple[pl.DataFrame, str, tuple[str, ...]]:
     """The templates of the space of most videos, that space, and the videos of others."""
-    of_space = templates.group_by("space").agg(pl.col("video_id").unique())
-    spaces = Counter({row[0]: len(row[1]) for row in of_space.iter_rows()})
-    if not spaces:
-        return templates, "", ()
-    space = min(spaces, key=lambda name: (-spaces[name], name))
-    if len(spaces) == 1:
+    space = _space_of_most(templates)
+    other = templates["space"] != space
+    if not other.any():
         return templates, space, ()
-    others = templates.filter(pl.col("space") != space)["video_id"].unique()
-    return templates.filter(pl.col("space") == space), space, tuple(sorted(others.to_list()))
+    others = templates.filter(other)["video_id"].unique()
+    return templates.filter(~other), space, tuple(sorted(others.to_list()))
+
+
+def _space_of_most(templates: pl.DataFrame) -> str:
+    """The space of most videos, of equals the first by name; empty without templates."""
+    names = templates["space"].unique().to_list()
+    if len(names) < 2:
+        return names[0] if names else ""
+    videos = templates.group_by("space").agg(videos=pl.col("video_id").n_unique())
+    return videos.sort(["videos", "space"], descending=[True, False])["space"][0]

@@ -567,12 +567,11 @@ def before_of(snapshot: Snapshot | None, space: str, versions: Mapping[str, str]
 
 def _without(before: Before, videos: Collection[str]) -> Before:
     """What is handed on, but of the tracks of some videos."""
-
-    def kept(key: str) -> bool:
-        return subjects.parse(key).video_id not in videos
-
-    clusters = {key: cluster for key, cluster in before.clusters.items() if kept(key)}
-    mask = [kept(key) for key in before.suggestions["track_key"].to_list()]
+    suggested = before.suggestions["track_key"].to_list()
+    # Of whole tracks, a hundred thousand of them: nothing but their video is looked at.
+    out = {k for k in {*before.clusters, *suggested} if k.split(":")[1] in videos}
+    clusters = {key: cluster for key, cluster in before.clusters.items() if key not in out}
+    mask = [key not in out for key in suggested]
     suggestions = before.suggestions.filter(pl.Series(mask, dtype=pl.Boolean))
     return replace(before, clusters=clusters, suggestions=suggestions)
 

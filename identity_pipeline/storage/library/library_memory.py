@@ -23,6 +23,7 @@ import polars as pl
 
 from identity_pipeline.core.clustering.neighbours import Links
 from identity_pipeline.core.clustering.regrouping import Grouping
+from identity_pipeline.core.matching.templates import together_in_order
 from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.layout import Layout
 
@@ -290,7 +291,7 @@ def _split(rides: Rides, base_rows: int) -> tuple[Rides, int]:
 
     So it is where a row of it is of no ride that is there: vectors of what is gone are not kept.
     """
-    old = rides.templates.filter(_in_base(rides)).height
+    old = rides.templates.select(_in_base(rides).sum()).item()  # no vector is copied
     if old < base_rows or rides.templates.height - old > max(LEAST, base_rows // STAYS):
         return _taken_in(rides), rides.templates.height
     return rides, base_rows
@@ -300,7 +301,7 @@ def _memory_of(note: _Note, tables: Mapping[str, pl.DataFrame]) -> LibraryMemory
     base = tables["base"]
     rides = Rides(
         tables["videos"],
-        pl.concat([base, tables["later"]]) if tables["later"].height else base,
+        together_in_order(base, tables["later"]),
         tables["beside"],
         note.files["base"],
     )

@@ -119,14 +119,18 @@ class Outputs:
         def loose() -> dict[str, None]:
             return dict.fromkeys(self._listed(asset, part))
 
-        return list(self._all(loose, lambda: dict.fromkeys(packed_of(self.layout, asset, part))))
+        def packed() -> dict[str, None]:
+            nth = PARTS.index(part)
+            return dict.fromkeys(v for v, s in packed_of(self.layout, asset).items() if s[nth])
+
+        return list(self._all(loose, packed))
 
     def found(self, asset: str, part: str) -> dict[str, Found]:
         """What the folder tells of a part of all videos that have it."""
 
         def packed() -> dict[str, Found]:
-            stamps = packed_of(self.layout, asset, part)
-            return {video_id: Found(stamp) for video_id, (stamp,) in stamps.items()}
+            nth, videos = PARTS.index(part), packed_of(self.layout, asset)
+            return {video_id: Found(s[nth]) for video_id, s in videos.items() if s[nth]}
 
         return self._all(lambda: self.loose(asset, part), packed)
 
@@ -145,8 +149,9 @@ class Outputs:
             return stamps_in(self.layout.tables / asset, MANIFEST, TABLE, WITH_TABLE)
 
         def packed() -> dict[str, str]:
-            stamps = packed_of(self.layout, asset, MANIFEST, TABLE)
-            return {v: note + WITH_TABLE if table else note for v, (note, table) in stamps.items()}
+            note, table = PARTS.index(MANIFEST), PARTS.index(TABLE)
+            videos = packed_of(self.layout, asset).items()
+            return {v: s[note] + WITH_TABLE if s[table] else s[note] for v, s in videos if s[note]}
 
         return self._all(loose, packed)
 

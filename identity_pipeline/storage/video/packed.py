@@ -22,14 +22,9 @@ ByVideo = dict[str, list[str]]
 """Of each packed video the stamps of its `PARTS`; empty for one that it does not have."""
 
 
-def packed_of(layout: Layout, asset: str, *parts: str) -> dict[str, list[str]]:
-    """Of each packed video that has parts of an asset: their stamps, empty for one that it lacks.
-
-    Videos that lack the first of the parts are left out.
-    """
-    numbers = [PARTS.index(part) for part in parts]
-    videos = _videos(layout, asset) if layout.packs.is_dir() else {}
-    return {v: [stamps[n] for n in numbers] for v, stamps in videos.items() if stamps[numbers[0]]}
+def packed_of(layout: Layout, asset: str) -> ByVideo:
+    """Of each packed video that has something of an asset: the stamps of its parts."""
+    return _videos(layout, asset) if layout.packs.is_dir() else {}
 
 
 def _videos(layout: Layout, asset: str) -> ByVideo:
