@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from identity_pipeline.storage.files import atomic
+from identity_pipeline_tests.benchmarks.material import PROJECT
 
 ROWS: Final = "reach"
 """The key below which a benchmark's `--json` holds its rows."""
@@ -97,9 +99,10 @@ def _measured(bench: Bench, arguments: Sequence[str], folder: Path) -> list[Row]
     words = " ".join(["python", *command[1:]])
     click.secho(f"\n$ {words}", bold=True)
     kept = folder / f"{bench.module}-{sha256(words.encode()).hexdigest()[:8]}.json"
-    if (rows := _kept(kept, words)) is not None:
-        click.echo(f"(measured before: {kept})")
-        return rows
+    if kept.is_file():
+        before = json.loads(kept.read_text(encoding="utf-8"))
+        click.echo(f"(measured at {before['at']} with commit {before['commit']}: {kept})")
+        return [Row(**row) for row in before[ROWS]]
     told = folder / f"told-{kept.name}"
     told.unlink(missing_ok=True)
     began = time.perf_counter()
@@ -108,16 +111,16 @@ def _measured(bench: Bench, arguments: Sequence[str], folder: Path) -> list[Row]
     if done.returncode or not told.is_file():
         return [Row(bench.module, "", "not measured", None, f"it ended with {done.returncode}")]
     rows = [Row(**row) for row in json.loads(told.read_text(encoding="utf-8"))[ROWS]]
-    atomic.write_json(kept, {"command": words, **as_json(rows)})
+    at = datetime.now(UTC).isoformat(timespec="minutes")
+    atomic.write_json(kept, {"command": words, "at": at, "commit": _commit(), **as_json(rows)})
     return rows
 
 
-def _kept(path: Path, words: str) -> list[Row] | None:
-    """Rows that this very command gave; None where there are none."""
-    if not path.is_file():
-        return None
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return [Row(**row) for row in found[ROWS]] if found["command"] == words else None
+def _commit() -> str:
+    """Of the code that is measured, with a mark where files differ from it."""
+    command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
 
 
 def table_of(rows: Sequence[Row]) -> Table:
@@ -137,7 +140,7 @@ def table_of(rows: Sequence[Row]) -> Table:
 @click.option(
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Keep in this folder what was measured, and do not measure it again.",
+    help="Keep in this folder what was measured, and tell it rather than measure it again.",
 )
 @click.option("--json", "json_file", type=Path, help="Also write the rows to this file.")
 def main(full: bool, only: tuple[str, ...], keep: Path | None, json_file: Path | None) -> None:
