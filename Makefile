@@ -81,8 +81,8 @@ bench: venv  ## Measure what is to be reached, at short sizes: minutes, best on 
 OTHER_BENCHES := bench_nets bench_pictures calls bench_heads bench_partitions bench_ledger bench_desk \
 	bench_reading bench_copies coverage_ratio
 
-bench-full: venv  ## The same at full sizes, and all other benchmarks: hours; KEEP=FOLDER goes on where it ended.
-	$(BIN)/python -m identity_pipeline_tests.benchmarks.reach --full $(if $(KEEP),--keep $(KEEP))
+bench-full: venv  ## The same at full sizes, and all other benchmarks: hours; KEEP=FOLDER keeps what was measured for the table.
+	$(BIN)/python -m identity_pipeline_tests.benchmarks.reach --full $(if $(KEEP),--keep "$(KEEP)")
 	@for one in $(OTHER_BENCHES); do $(BIN)/python -m identity_pipeline_tests.benchmarks.$$one || exit 1; done
 
 clean:  ## Remove the environment; data stays.

@@ -6,10 +6,10 @@ import gc
 from typing import Final
 
 OBJECTS: Final = 100_000
-"""Made before cycles among them are looked for; chosen: at Python's 700 that was a tenth of who
-reads a large library, and found nothing."""
+"""Made before cycles among them are looked for; chosen: at Python's 700 that took a tenth of the
+time in which a large library is read, and found nothing."""
 
 
 def look_seldom() -> None:
-    """From now on in this process: what it makes by the hundred thousand stays until it is done."""
+    """Python looks for cycles after `OBJECTS` new objects, from now on in this process."""
     gc.set_threshold(OBJECTS)

@@ -124,7 +124,13 @@ def _of(calls: Calls) -> str:
     help="The pack's nets inside SCRFD-10G and ArcFace's ResNet-50, with random weights.",
 )
 @click.option("--vision", type=Path, help="Encoder folder. Default: random, DINOv2-small's size.")
-@click.option("--rounds", default=1, show_default=True, help="Repetitions; medians are printed.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Repetitions; medians are printed.",
+)
 @click.option("--seconds", default=0.0, help="Use only the beginning of the clip; 0: all of it.")
 @click.option("--minutes", default=0.0, help="Show the clip again and again for so long, in 1080p.")
 @click.option("--analysis-fps", type=float, help="Sampled frames per second. Default: the setting.")
@@ -166,7 +172,7 @@ def main(
             clip,
             pack,
             encoder,
-            max(1, rounds),
+            rounds,
             kind,
             analysis_fps,
             users_loop,

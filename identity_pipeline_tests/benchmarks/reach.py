@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -93,33 +93,63 @@ BENCHES: Final[Sequence[Bench]] = (
 )
 
 
-def _measured(bench: Bench, arguments: Sequence[str], folder: Path) -> list[Row]:
-    """The rows of a benchmark; one that is not kept is run, and its output seen as it comes."""
-    command = [sys.executable, "-m", f"{__package__}.{bench.module}", *arguments]
-    words = " ".join(["python", *command[1:]])
-    click.secho(f"\n$ {words}", bold=True)
-    kept = folder / f"{bench.module}-{sha256(words.encode()).hexdigest()[:8]}.json"
-    if kept.is_file():
-        before = json.loads(kept.read_text(encoding="utf-8"))
-        click.echo(f"(measured at {before['at']} with commit {before['commit']}: {kept})")
-        return [Row(**row) for row in before[ROWS]]
-    told = folder / f"told-{kept.name}"
-    told.unlink(missing_ok=True)
-    began = time.perf_counter()
-    done = subprocess.run([*command, "--json", str(told)], check=False)
-    click.echo(f"({time.perf_counter() - began:.0f} s, load {os.getloadavg()[0]:.1f})")
-    if done.returncode or not told.is_file():
-        return [Row(bench.module, "", "not measured", None, f"it ended with {done.returncode}")]
-    rows = [Row(**row) for row in json.loads(told.read_text(encoding="utf-8"))[ROWS]]
-    at = datetime.now(UTC).isoformat(timespec="minutes")
-    atomic.write_json(kept, {"command": words, "at": at, "commit": _commit(), **as_json(rows)})
-    return rows
+@dataclass(frozen=True)
+class Keeping:
+    """Where rows are kept, and by whom they are measured.
+
+    Attributes:
+        folder: a file a benchmark; it is written when all of its rows are there.
+        commit: of the code, with a mark where files differ from it.
+    """
+
+    folder: Path
+    commit: str
+
+    def rows_of(self, bench: Bench, arguments: Sequence[str]) -> list[Row]:
+        """The rows of a benchmark; one of which none are kept is run, and its output seen."""
+        command = [sys.executable, "-m", f"{__package__}.{bench.module}", *arguments]
+        words = " ".join(["python", *command[1:]])
+        click.secho(f"\n$ {words}", bold=True)
+        kept = self.folder / f"{bench.module}-{sha256(words.encode()).hexdigest()[:8]}.json"
+        if (rows := self._kept(kept)) is not None:
+            return rows
+        told = kept.with_name(f"told-{kept.name}")
+        told.unlink(missing_ok=True)
+        began = time.perf_counter()
+        done = subprocess.run([*command, "--json", str(told)], check=False)
+        click.echo(f"({time.perf_counter() - began:.0f} s, load {os.getloadavg()[0]:.1f})")
+        if done.returncode or not told.is_file():
+            return [Row(bench.module, "", "not measured", None, f"it ended with {done.returncode}")]
+        rows = [Row(**row) for row in json.loads(told.read_text(encoding="utf-8"))[ROWS]]
+        at = datetime.now(UTC).isoformat(timespec="minutes")
+        atomic.write_json(
+            kept, {"command": words, "at": at, "commit": self.commit, **as_json(rows)}
+        )
+        return rows
+
+    def _kept(self, path: Path) -> list[Row] | None:
+        """Rows of an earlier call, which say so where other code gave them; None without any."""
+        if not path.is_file():
+            return None
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+            rows = [Row(**row) for row in before[ROWS]]
+            by = f"measured at {before['at']} with commit {before['commit']}"
+        except (ValueError, KeyError, TypeError) as error:
+            click.echo(f"({path} is damaged, so it is measured again: {error!r})")
+            return None
+        click.echo(f"({by}: {path})")
+        if before["commit"] == self.commit:
+            return rows
+        return [replace(row, why="; ".join(filter(None, (row.why, by)))) for row in rows]
 
 
 def _commit() -> str:
-    """Of the code that is measured, with a mark where files differ from it."""
     command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    except OSError:
+        return "unknown"
     return done.stdout.strip() or "unknown"
 
 
@@ -149,10 +179,11 @@ def main(full: bool, only: tuple[str, ...], keep: Path | None, json_file: Path |
     with ExitStack() as ends:
         folder = keep or Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="reach-")))
         folder.mkdir(parents=True, exist_ok=True)
+        keeping = Keeping(folder, _commit())
         for bench in BENCHES:
             arguments = bench.full if full else bench.short
             if arguments is not None and (not only or bench.module in only):
-                rows += _measured(bench, arguments, folder)
+                rows += keeping.rows_of(bench, arguments)
     Console(width=max(120, Console().width)).print(table_of(rows))
     if json_file:
         json_file.write_text(json.dumps(as_json(rows), indent=1), encoding="utf-8")

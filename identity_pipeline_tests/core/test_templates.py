@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
+from identity_pipeline.core.matching import templates as of_templates
 from identity_pipeline.core.matching.templates import (
     TRACK_TEMPLATES,
     VideoTables,
@@ -124,15 +125,24 @@ def test_tracks_that_share_a_frame() -> None:
     assert shared_frame_pairs(table) == [("track:a:0", "track:a:1")]
 
 
-KEYS = st.lists(st.integers(0, 10_000), unique=True, max_size=200)
+KEYS = st.lists(st.integers(0, 10_000), unique=True, max_size=60)
 
 
-@given(KEYS, st.integers(0, 200))
-def test_rows_put_among_others_are_as_of_a_sort(keys: list[int], first: int) -> None:
-    """Whether few come, many, or none; vectors go with their keys."""
+@pytest.mark.parametrize("cuts", [1, 8, 64])
+@given(KEYS, st.integers(0, 60), st.integers(0, 60))
+def test_rows_put_among_others_are_as_of_a_sort(
+    cuts: int, keys: list[int], first: int, second: int
+) -> None:
+    """Whether few come, more than are put one by one, or none; vectors go with their keys."""
     rows = pl.DataFrame(
         {"track_key": [f"track:{k:05d}:1" for k in keys], "template": [[float(k)] for k in keys]},
         schema={"track_key": pl.String, "template": pl.List(pl.Float32)},
     )
-    some, others = (in_order(part) for part in (rows[:first], rows[first:]))
-    assert together_in_order(some, others).equals(rows.sort("track_key"))
+    parts = [rows[:first], rows[first : first + second], rows[first + second :]]
+    some, more, others = map(in_order, parts)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(of_templates, "MOST_CUTS", cuts)
+        found = together_in_order(together_in_order(some, more), others)
+    assert found.equals(rows.sort("track_key"))
+    pieces = found["track_key"].get_chunks()
+    assert all(map(len, pieces)) or not keys  # Polars ends at an empty piece

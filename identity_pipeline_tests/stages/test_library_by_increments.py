@@ -68,11 +68,11 @@ class _Park:
     def _ride(self, rng: np.random.Generator) -> None:
         video = f"ride-{int(rng.integers(0, 10**6)):06d}"
         self.rides.append(video)
-        self._write(video, rng)
+        self.write(video, rng)
 
     def _again(self, rng: np.random.Generator) -> None:
         if self.rides:
-            self._write(self.rides[int(rng.integers(len(self.rides)))], rng)
+            self.write(self.rides[int(rng.integers(len(self.rides)))], rng)
 
     def _remove(self, rng: np.random.Generator) -> None:
         if self.rides:
@@ -80,8 +80,9 @@ class _Park:
             for path in self.store.layout.tables.glob(f"*/{video}.*"):
                 path.unlink()
 
-    def _write(self, video: str, rng: np.random.Generator) -> None:
-        space = OTHER_SPACE if rng.random() < 0.1 else SPACE
+    def write(self, video: str, rng: np.random.Generator, space: str = "") -> None:
+        """The tables of a ride, of a space that is drawn unless it is given."""
+        space = space or (OTHER_SPACE if rng.random() < 0.1 else SPACE)
         rows: list[dict[str, Any]] = []
         for seat in range(int(rng.integers(1, 4))):
             own = self.faces[rng.integers(PEOPLE)] + 0.7 * rng.standard_normal(16)
@@ -224,6 +225,20 @@ def test_one_more_ride_is_the_only_one_that_is_read(
     park.happen("ride", 99)
     recompute(park.stores, park.settings, NOW)
     assert seen == [park.rides[-1]]
+
+
+@pytest.mark.parametrize("others", ["a", "d", "f", "ac", "be"])
+def test_rides_of_another_space_lie_anywhere_among_the_rest(tmp_path: Path, others: str) -> None:
+    """Before, between and behind them, at first and as one more."""
+    park, rng = _Park(tmp_path), np.random.default_rng(0)
+    for video in "abdf":
+        park.write(video, rng, OTHER_SPACE if video in others else SPACE)
+    park.compared()
+    for video in "ec":
+        park.write(video, rng, OTHER_SPACE if video in others else SPACE)
+        park.compared()
+    found = recompute(park.stores, park.settings, NOW)
+    assert found.other_space == tuple(others)
 
 
 def test_only_tracks_of_one_more_ride_are_matched(

@@ -313,7 +313,7 @@ def _group(
         settings.cluster.carry_jaccard,
     )
     clusters = describe_clusters(templates, vectors, carried.of_key, taken.clusters, taken.changed)
-    placed = _placed(assignments, carried.of_key, templates["best_face_id"])
+    placed = _placed(assignments, carried.of_key, templates["best_face_id"].rechunk())
     return placed, clusters, carried.next_id, grouping
 
 

@@ -213,7 +213,7 @@ def together_in_order(templates: pl.DataFrame, more: pl.DataFrame) -> pl.DataFra
 
     Where few come, they are put between rows that stay where they are in memory: see `in_order`.
     """
-    places = templates["track_key"].search_sorted(more["track_key"]).to_list()
+    places = templates["track_key"].search_sorted(more["track_key"], "left").to_list()
     cuts = sorted(set(places))
     if len(cuts) > MOST_CUTS:
         return in_order(pl.concat([templates, more]))
@@ -222,7 +222,8 @@ def together_in_order(templates: pl.DataFrame, more: pl.DataFrame) -> pl.DataFra
         behind = bisect_right(places, cut)
         pieces += [templates[done:cut], more[put:behind]]
         done, put = cut, behind
-    return pl.concat([*pieces, templates[done:]])
+    pieces.append(templates[done:])
+    return pl.concat([piece for piece in pieces if piece.height] or pieces)
 
 
 def template_matrix(templates: pl.DataFrame) -> Matrix:

@@ -296,9 +296,10 @@ def _together(kept: Rides, gone: Collection[str], read: Rides) -> Rides:
 def _of_one_space(templates: pl.DataFrame) -> tuple[pl.DataFrame, str, tuple[str, ...]]:
     """The templates of the space of most videos, that space, and the videos of others."""
     space = _space_of_most(templates)
-    other = templates["space"] != space
-    if not other.any():
+    if not (templates["space"] != space).any():
         return templates, space, ()
+    # No column as a mask: of a table in pieces it leaves empty ones, at which `pl.format` ends.
+    other = pl.col("space") != space
     others = templates.filter(other)["video_id"].unique()
     return templates.filter(~other), space, tuple(sorted(others.to_list()))
 

@@ -568,8 +568,8 @@ def before_of(snapshot: Snapshot | None, space: str, versions: Mapping[str, str]
 def _without(before: Before, videos: Collection[str]) -> Before:
     """What is handed on, but of the tracks of some videos."""
     suggested = before.suggestions["track_key"].to_list()
-    # Of whole tracks, a hundred thousand of them: nothing but their video is looked at.
-    out = {k for k in {*before.clusters, *suggested} if k.split(":")[1] in videos}
+    # Of a hundred thousand subjects nothing but their video is looked at: it is the last but one.
+    out = {k for k in {*before.clusters, *suggested} if k.rsplit(":", 2)[-2] in videos}
     clusters = {key: cluster for key, cluster in before.clusters.items() if key not in out}
     mask = [key not in out for key in suggested]
     suggestions = before.suggestions.filter(pl.Series(mask, dtype=pl.Boolean))
