@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from identity_pipeline.cli.index import later_bar
 from identity_pipeline.cli.lists import echo_json, echo_table, say
 from identity_pipeline.cli.options import (
     data_option,
@@ -51,7 +52,8 @@ def sql(
 
     Without QUERY, lists the views with their columns and rows. The tables of the pipeline as they
     are stored lie in the schema raw (raw.face_quality). Nothing can be changed by a query, and no
-    other file can be read; queries run while videos are processed, and see each table whole.
+    other file can be read; queries run while videos are processed, and see each table whole. Tables
+    that a query may read are compared with what was recorded of them first: a damaged one is named.
     """
     from identity_pipeline.storage.catalogue.catalogue import open_catalogue
 
@@ -60,7 +62,10 @@ def sql(
     settings = merged_settings(overrides(data))
     text = sys.stdin.read() if query == "-" else query
     layout = open_store(settings).layout
-    with open_catalogue(layout, settings.catalogue, text or "") as catalogue:
+    with (
+        later_bar() as report,
+        open_catalogue(layout, settings.catalogue, text or "", report) as catalogue,
+    ):
         if text is None:
             print_views(catalogue, as_json)
         elif as_csv:

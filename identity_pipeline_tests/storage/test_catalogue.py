@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -22,8 +23,10 @@ from identity_pipeline.storage.catalogue.catalogue import (
 )
 from identity_pipeline.storage.catalogue.views import VIEWS
 from identity_pipeline.storage.files.hashing import sha256_of_file
+from identity_pipeline.storage.files.recorded import DamagedTableError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.video.outputs import TABLE
 from identity_pipeline.storage.video.packs import pack
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline.tables import LATER, TABLES
@@ -112,6 +115,26 @@ def test_a_statement_gets_the_views_that_it_names_and_the_same_rows(store: Table
         pytest.raises(CatalogueError, match="Views: videos, frames"),
     ):
         catalogue.query(wrong)
+
+
+def test_a_damaged_table_is_named_and_its_values_are_not_told(store: TableStore) -> None:
+    """One byte of a value is another one; the file looks as before in its folder."""
+    layout, question = store.layout, "SELECT max(score) FROM faces"
+    packed = layout.pack(RIDE_A)
+    path = packed if packed.exists() else layout.table("face_detections", RIDE_A)
+    assert ask(layout, question) == [(pytest.approx(0.9),)]
+    whole, before = path.read_bytes(), path.stat()
+    where = store.outputs.read("face_detections", RIDE_A, TABLE)
+    at = whole.index(where) + where.index(b"PAR1") + 40
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with open_catalogue(layout, SETTINGS) as catalogue:
+        with pytest.raises(DamagedTableError, match=r"face_detections.*`identity-pipeline run"):
+            catalogue.query(question)
+        assert catalogue.query("SELECT count(*) FROM raw.riders").rows
+        assert {view.name for view in catalogue.views()} == VIEWS.keys()  # what there is is told
+    path.write_bytes(whole)
+    assert ask(layout, question) == [(pytest.approx(0.9),)]
 
 
 def test_stored_tables_are_there_as_they_are(store: TableStore) -> None:

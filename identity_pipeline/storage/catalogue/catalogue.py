@@ -7,6 +7,9 @@ old and the new one (measured: 2 % of queries beside a writer that never rests g
 mixture). So a query is run again when a file that it may have read was replaced meanwhile. The
 tables of the library are of one generation, which stays open as long as the catalogue.
 
+DuckDB compares nothing with what was recorded, so before a query every table that it may read is: a
+damaged one is named, and not asked.
+
 Read only is held twice: a statement must be one SELECT (or its EXPLAIN), and DuckDB itself may read
 below the folders of the tables and of the ledger only, its configuration locked.
 """
@@ -19,14 +22,15 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import CatalogueSettings
 from identity_pipeline.storage.catalogue.files import (
     PROTOCOL,
+    FileState,
     are_packed,
     create_views,
     literal,
@@ -36,6 +40,7 @@ from identity_pipeline.storage.catalogue.files import (
 from identity_pipeline.storage.catalogue.views import VIEWS
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.video.tables import TableStore
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -43,12 +48,18 @@ if TYPE_CHECKING:
     from identity_pipeline.storage.library.snapshots import Snapshot
 
 Fetched = TypeVar("Fetched")
+Progress = Callable[[str, int, int | None, str], None]
+"""Called with a stage, what of it is done, of how much, and the unit."""
 PAGE: Final = 2000
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a spreadsheet takes for the beginning of a formula, once it has dropped white space."""
 NAMES: Final = {"MULTI": "PIVOT without its IN list"}
 ATTEMPTS: Final = 10
 """How often a query is run again when a table was replaced under it; chosen."""
+
+
+def _untold(stage: str, done: int, total: int | None, unit: str) -> None:
+    """Progress that nobody watches."""
 
 
 class CatalogueError(IdentityPipelineError, RuntimeError):
@@ -84,7 +95,10 @@ class ViewFacts:
 
 @contextmanager
 def open_catalogue(
-    layout: Layout, settings: CatalogueSettings, statement: str = ""
+    layout: Layout,
+    settings: CatalogueSettings,
+    statement: str = "",
+    progress: Progress = _untold,
 ) -> Iterator[Catalogue]:
     """A catalogue over the tables that are there now; tables that are not there are empty views.
 
@@ -92,6 +106,7 @@ def open_catalogue(
         layout: whose tables.
         settings: memory, rows.
         statement: the only one that will be asked: views that it does not name are not made.
+        progress: called per table that is compared with what was recorded of it.
     """
     import duckdb
 
@@ -119,7 +134,7 @@ def open_catalogue(
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         try:
-            yield Catalogue(connection, Layout(root), views)
+            yield Catalogue(connection, Layout(root), views, progress)
         finally:
             connection.unregister_filesystem(PROTOCOL)
 
@@ -155,6 +170,8 @@ class Catalogue:
     connection: DuckDBPyConnection
     layout: Layout
     views_made: _Views
+    progress: Progress = _untold
+    _whole_ones: set[tuple[str, str]] = field(default_factory=set)
 
     def query(self, sql: str, limit: int | None = None) -> Answer:
         """The rows of one SELECT.
@@ -165,6 +182,7 @@ class Catalogue:
 
         Raises:
             CatalogueError: it is no single SELECT, or DuckDB cannot do it.
+            DamagedTableError: a table that it may read is not what was written.
         """
 
         def fetch(cursor: DuckDBPyConnection) -> Answer:
@@ -180,7 +198,7 @@ class Catalogue:
         """Writes all rows of one SELECT as CSV with a header and returns their number.
 
         Raises:
-            CatalogueError: as `query`.
+            CatalogueError, DamagedTableError: as `query`.
         """
 
         def fetch(cursor: DuckDBPyConnection) -> int:
@@ -201,19 +219,25 @@ class Catalogue:
         return count
 
     def views(self) -> list[ViewFacts]:
-        """All views, with their columns and numbers of rows."""
+        """All views, with their columns and numbers of rows, by the heads of their tables alone."""
         return [
             ViewFacts(name, description, self._count(name), self._columns(name))
             for name, (description, _) in VIEWS.items()
         ]
 
     def _count(self, view: str) -> int:
-        return int(self.query(f"SELECT count(*) FROM {view}").rows[0][0])  # noqa: S608  our name
+        return int(self._told(f"SELECT count(*) FROM {view}")[0][0])  # noqa: S608  our name
 
     def _columns(self, view: str) -> dict[str, str]:
-        return {str(row[0]): str(row[1]) for row in self.query(f"DESCRIBE {view}").rows}
+        return {str(row[0]): str(row[1]) for row in self._told(f"DESCRIBE {view}")}
 
-    def _whole(self, sql: str, fetch: Callable[[DuckDBPyConnection], Fetched]) -> Fetched:
+    def _told(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows about tables, of which no value is read: so they are compared with nothing."""
+        return self._whole(sql, lambda cursor: cursor.fetchall(), compared=False)
+
+    def _whole(
+        self, sql: str, fetch: Callable[[DuckDBPyConnection], Fetched], *, compared: bool = True
+    ) -> Fetched:
         """Runs a statement, and again when a table that it may have read was replaced meanwhile."""
         import duckdb
 
@@ -222,6 +246,8 @@ class Catalogue:
             for _ in range(ATTEMPTS):
                 before, result, failure = state_of_files(self.layout, sql), None, None
                 self.views_made.bring_up()
+                if compared:
+                    self._compare(before)
                 try:
                     result = fetch(self.connection.execute(sql))
                 except duckdb.Error as error:
@@ -235,6 +261,21 @@ class Catalogue:
             f"tables of this query were replaced each of the {ATTEMPTS} times it ran; try again "
             "when less is being written, or ask for less."
         )
+
+    def _compare(self, state: FileState) -> None:
+        """Compares tables with what was recorded of them, each once.
+
+        Raises:
+            DamagedTableError: one is not what was written.
+        """
+        store, new = TableStore(self.layout), sorted(state.items() - self._whole_ones)
+        for number, (name, stamp) in enumerate(new, 1):
+            asset, of_video, video_id = name.partition("/")
+            if of_video:
+                with suppress(FileNotFoundError):  # it went meanwhile, which is seen afterwards
+                    store.check(asset, video_id)
+            self._whole_ones.add((name, stamp))
+            self.progress("compared", number, len(new), "tables")
 
     def _refuse_all_but_reading(self, sql: str) -> None:
         found = [s.type.name for s in self.connection.extract_statements(sql)]

@@ -53,7 +53,7 @@ def read_recorded(
         DamagedTableError: the bytes are others, nothing is recorded of them, or they are no table.
         FileNotFoundError: there is no file.
     """
-    data = _bytes_as_recorded(path, recorded, mend, held or (lambda: _whole(path)))
+    data = bytes_as_recorded(path, recorded, mend, held or (lambda: _whole(path)))
     try:
         return pl.read_parquet(data, columns=None if columns is None else list(columns))
     except pl.exceptions.PolarsError as error:
@@ -61,9 +61,10 @@ def read_recorded(
         raise DamagedTableError(path, reason, mend()) from error
 
 
-def _bytes_as_recorded(
+def bytes_as_recorded(
     path: Path, recorded: Callable[[], str | None], mend: Callable[[], str], held: Held
 ) -> bytes:
+    """The bytes of a table, after the same comparison; args and errors as of `read_recorded`."""
     digest, data = None, b""
     for look in range(LOOKS):
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,12 @@ import polars as pl
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_file
-from identity_pipeline.storage.files.recorded import DamagedTableError, read_recorded
+from identity_pipeline.storage.files.recorded import (
+    DamagedTableError,
+    Held,
+    bytes_as_recorded,
+    read_recorded,
+)
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.outputs import MADE_OF, MANIFEST, TABLE, Outputs
 from identity_pipeline.storage.video.registry import mending_command
@@ -113,17 +118,10 @@ class TableStore:
             MissingTableError: it was never written.
             DamagedTableError: it is not what was written, or of an incompatible version.
         """
-        path = self.layout.table(asset, video_id)
-        mend = partial(self.mend, video_id)
+        path, recorded, mend, held = self._compared(asset, video_id)
         there = None if asset in LATER else columns  # an older version may lack some
         try:
-            table = read_recorded(
-                path,
-                lambda: self._recorded(asset, video_id),
-                mend,
-                there,
-                lambda: self.outputs.read_dated(asset, video_id),
-            )
+            table = read_recorded(path, recorded, mend, there, held)
         except FileNotFoundError as error:
             raise MissingTableError(
                 f"{asset} of {video_id} is not there; `{mending_command(self.layout, video_id)}` "
@@ -145,6 +143,26 @@ class TableStore:
                 reason = f"it is of {', '.join(sorted(map(str, others)))}"
                 raise DamagedTableError(path, reason, mend())
         return conformed
+
+    def check(self, asset: str, video_id: str) -> None:
+        """Compares a table with what its manifest records, for who parses it elsewhere.
+
+        Raises:
+            FileNotFoundError: there is none.
+            DamagedTableError: it is not what was written.
+        """
+        bytes_as_recorded(*self._compared(asset, video_id))
+
+    def _compared(
+        self, asset: str, video_id: str
+    ) -> tuple[Path, Callable[[], str | None], Callable[[], str], Held]:
+        """Of a table what `recorded` asks for: its path, its digest, what mends it, its bytes."""
+        return (
+            self.layout.table(asset, video_id),
+            lambda: self._recorded(asset, video_id),
+            partial(self.mend, video_id),
+            lambda: self.outputs.read_dated(asset, video_id),
+        )
 
     def mend(self, video_id: str) -> str:
         """What to do about a damaged output of a video, as a sentence."""
