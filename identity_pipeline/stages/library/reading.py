@@ -213,10 +213,9 @@ def looked_at(stores: LibraryStores, head_id: str | None) -> dict[str, str]:
     several = [(store if name == FRAMES else own).outputs.stamps(name) for name in NOTED]
     if head_id is not None:
         several.append(store.outputs.stamps(NOTED[0]))
-    return {
-        video: " ".join([one.get(video, "-") for one in several])
-        for video in own.videos_with(NOTED[0])
-    }
+    videos = own.videos_with(NOTED[0])
+    stamps = zip(*([one.get(video, "-") for video in videos] for one in several), strict=True)
+    return dict(zip(videos, map(" ".join, stamps), strict=True))
 
 
 def frames_known(memory: LibraryMemory | None, seen: Mapping[str, str]) -> dict[str, str]:
