@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from identity_pipeline import __version__, garbage
+from identity_pipeline import __version__, process_memory
 from identity_pipeline.cli.commands import COMMANDS, SENTENCES, SUBJECTS
 from identity_pipeline.cli.failures import in_words
 from identity_pipeline.cli.lists import telling
@@ -139,7 +139,7 @@ def cli(context: click.Context, settings_file: str | None, data: str | None, deb
     options; `identity-pipeline settings` shows them all with where their values come from.
     """
     private.guard()
-    garbage.look_seldom()
+    process_memory.settle_in()
     del debug  # `in_words` asks the context for it
     if data is not None:
         context.meta[DATA_OPTION] = data

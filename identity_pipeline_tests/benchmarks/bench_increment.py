@@ -19,7 +19,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from identity_pipeline import garbage
+from identity_pipeline import process_memory
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.library import recompute as stage
 from identity_pipeline.stages.library.recompute import Recomputed, recompute
@@ -139,7 +139,7 @@ def _table(found: dict[str, Any]) -> Table:
 @click.option("--json", "json_file", type=Path, help="Also write the figures to this file.")
 def main(tracks: int, people: int, folder: Path | None, json_file: Path | None) -> None:
     """Measures and prints."""
-    garbage.look_seldom()  # as a worker and a command do
+    process_memory.settle_in()  # as a worker and a command do
     with tempfile.TemporaryDirectory(prefix="bench-increment-") as scratch:
         if folder is not None:  # a copy, so that the next time begins like this one
             made(folder, tracks, people)

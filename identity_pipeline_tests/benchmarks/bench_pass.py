@@ -18,6 +18,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from identity_pipeline import process_memory
 from identity_pipeline.models import scrfd
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.settings import Settings, load_settings
@@ -70,6 +71,7 @@ def _best(samples: list[Sample]) -> Sample:
 @click.option("--json", "json_file", type=Path, help="Also write all samples to this file.")
 def main(video: Path | None, models: Path | None, rounds: int, json_file: Path | None) -> None:
     """Measures and prints."""
+    process_memory.settle_in()  # as a worker does
     clip, pack_folder = material.video_or_default(video), material.models_or_default(models)
     settings = load_settings(models={"face_pack": str(pack_folder), "device": "cpu"})
     pack = FacePack(settings.models)

@@ -21,6 +21,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from identity_pipeline import process_memory
 from identity_pipeline.settings import load_settings
 from identity_pipeline_tests.benchmarks import long_videos, material, parts, reach, report
 from identity_pipeline_tests.benchmarks.pipeline_run import (
@@ -60,6 +61,7 @@ def measure(
         with_users_loop: whether to run the loop of a user as well.
         say: told what is being done.
     """
+    process_memory.settle_in()  # as a worker does
     groups = settings_groups(models, vision, analysis_fps)
     settings = load_settings(**groups)
     fps = settings.video.analysis_fps
@@ -72,7 +74,7 @@ def measure(
     say("one run of the job to warm up and to record what the networks are given")
     with recorded(hub) as made, measured() as warming:
         windows = run_pipeline(video, hub, groups, kind).windows
-    gc.collect()
+    process_memory.give_back()
     gc.freeze()  # as a worker does behind its first run
     calls = [one for one in by_step(made, windows) if one.step != TRYING]
     tasks = ["detection", "recognition", hub.face_pack.landmark_task or "detection"]

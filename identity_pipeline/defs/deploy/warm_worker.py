@@ -11,7 +11,6 @@ spoilt nothing.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import signal
@@ -23,11 +22,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
-from identity_pipeline import garbage
+from identity_pipeline import process_memory
 from identity_pipeline.defs import compat
 from identity_pipeline.defs.deploy.channel import Channel, ChannelClosedError
 from identity_pipeline.defs.instance import open_databases
@@ -57,7 +55,7 @@ UNSAID = "Its worker ended it without a word."
 def main(descriptor: int) -> None:
     """Does what the launcher gives, until it has nothing more to give."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    garbage.look_seldom()
+    process_memory.settle_in()
     channel = Channel(socket.socket(fileno=descriptor))
     try:
         told = channel.receive() or {}
@@ -188,10 +186,7 @@ def tidy_up() -> None:
     """
     heartbeat.remove_ended()
     open_databases.close_all()
-    gc.collect()
-    trim: Any = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    process_memory.give_back()
 
 
 def resident_mb() -> float:
