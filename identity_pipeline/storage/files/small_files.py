@@ -111,6 +111,16 @@ def sealed(value: Mapping[str, Any], seal: str = SEAL) -> dict[str, Any]:
     return {**rest, seal: sha256_of_value(rest)}
 
 
+def unfit(told: Mapping[str, Any], seal: str = SEAL) -> str | None:
+    """Why a record is not what was sealed; None where it is, or was never sealed."""
+    if seal not in told:
+        return None
+    digest = sha256_of_value({name: part for name, part in told.items() if name != seal})
+    if digest == told[seal]:
+        return None
+    return f"its SHA-256 begins with {digest[:12]}, but {str(told[seal])[:12]} was recorded"
+
+
 def read_sealed(path: Path, form: type[Form], mend: str, seal: str = SEAL) -> Form | None:
     """The same as `read` of a record that may be sealed.
 
@@ -128,12 +138,8 @@ def read_sealed(path: Path, form: type[Form], mend: str, seal: str = SEAL) -> Fo
     told = read(path, dict[str, Any], mend)
     if told is None:
         return None
-    if seal in told:
-        known = told[seal]
-        digest = sha256_of_value({name: part for name, part in told.items() if name != seal})
-        if digest != known:
-            reason = f"its SHA-256 begins with {digest[:12]}, but {str(known)[:12]} was recorded"
-            raise DamagedFileError(path, reason, mend)
+    if (reason := unfit(told, seal)) is not None:
+        raise DamagedFileError(path, reason, mend)
     try:
         return parse(json.dumps(told).encode(), form)
     except ValueError as error:
