@@ -185,9 +185,10 @@ def find_video(store: TableStore, name: str) -> Registration:
     """
     from identity_pipeline.storage.video.registry import VideoRegistry
 
-    record = VideoRegistry(store.layout).find(name)
+    registry = VideoRegistry(store.layout)
+    record = registry.find(name)
     if record is None:
         raise click.UsageError(
-            f"no single video fits {name!r}; `identity-pipeline videos` lists them."
+            f"{registry.no_single(name)}; `identity-pipeline videos` lists them."
         )
     return record

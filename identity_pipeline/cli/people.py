@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -40,8 +40,12 @@ def people(settings: Settings, library: LibrarySnapshot, hidden: bool, as_json: 
     refused = unprofiled(library.stores, library.state, settings)
     if unreadable := library.stores.ledger.unreadable(library.history):
         say(unreadable, err=True)
+    rows = people_rows(library, hidden=hidden)
+    for row in rows:
+        if row["fault"] and not as_json:
+            say(row["fault"], err=True)
     show_rows(
-        people_rows(library, hidden=hidden),
+        rows,
         as_json,
         {
             "name": "name",
@@ -51,12 +55,18 @@ def people(settings: Settings, library: LibrarySnapshot, hidden: bool, as_json: 
             ">faces": "face_count",
             ">videos": "video_count",
             ">photo sets": "photo_set_count",
-            "profile": lambda row: row["label"] or refused.get(row["person_id"], "none yet"),
+            "profile": lambda row: _profile(row, refused),
             "state": "state",
         },
         "Nobody is known yet. `identity-pipeline clusters` lists the unknown; "
         "`identity-pipeline label cluster 1 --name NAME` names them.",
     )
+
+
+def _profile(row: Mapping[str, Any], refused: Mapping[str, str]) -> str:
+    if row["fault"]:
+        return "cannot be read"
+    return row["label"] or refused.get(row["person_id"], "none yet")
 
 
 @click.command()

@@ -81,6 +81,14 @@ class DamagedLedgerError(LedgerError):
         )
 
 
+class DamagedWitnessError(LedgerError):
+    """A record of how far the ledger was is not what was written; the ledger may be whole."""
+
+    def __init__(self, path: object, reason: str, next_step: str | None = None) -> None:
+        mend = "Remove it; what other records know of the ledger still counts."
+        super().__init__(f"{path} is damaged: {reason}. {next_step or mend}")
+
+
 class LostLedgerError(DamagedLedgerError):
     """Events that were acknowledged are gone, or the file is another ledger.
 
@@ -89,7 +97,8 @@ class LostLedgerError(DamagedLedgerError):
         there: how many events there are.
     """
 
-    def __init__(self, path: object, source: str, known: int, there: int) -> None:
+    def __init__(self, path: object, source: str, known: int, there: int, doubt: str = "") -> None:
+        """`doubt`: a sentence with a space, on what else may be wrong."""
         self.known, self.there, self.line = known, there, min(known, there + 1)
         if not there:
             what = f"{path} is gone or empty: {known} events were acknowledged, 0 are there"
@@ -102,6 +111,6 @@ class LostLedgerError(DamagedLedgerError):
             )
         LedgerError.__init__(
             self,
-            f"{what} (known by {source}). Put it back with `identity-pipeline restore BACKUP`, or "
-            "go on without what is lost with `identity-pipeline accept-ledger`.",
+            f"{what} (known by {source}). {doubt}Put it back with `identity-pipeline restore "
+            "BACKUP`, or go on without what is lost with `identity-pipeline accept-ledger`.",
         )

@@ -109,6 +109,7 @@ class LedgerStore:
         Raises:
             DamagedLedgerError: a line was changed, is missing, or is no event.
             LostLedgerError: the ledger is gone, shorter than what was acknowledged, or another one.
+            DamagedWitnessError: a record of how far it was is damaged, and all else is whole.
         """
         contents = self._read(seen=seen)
         self._save(contents.history, contents.data, contents.head, contents.events.keyring)
@@ -246,15 +247,27 @@ class LedgerStore:
 
         A reader may see half of a writer's cut and append, which are two steps.
         """
-        known, data = witnesses.witnesses_of(self.layout), self._bytes()
+        known, data = self._known(), self._bytes()
         while True:
             try:
                 return self._parsed(known, data, whole, seen)
             except DamagedLedgerError:
                 before = known, data
-                known, data = witnesses.witnesses_of(self.layout), self._bytes()
+                known, data = self._known(), self._bytes()
                 if (known, data) == before:
                     raise
+
+    def _known(self) -> tuple[Witness, ...]:
+        """What the witnesses say; where one is damaged, whether all else bears the ledger out.
+
+        Raises:
+            LedgerError: the ledger is damaged by the others, or it is not and that one is.
+        """
+        known, damaged = witnesses.records_of(self.layout)
+        if damaged:
+            count = len(self._parsed(known, self._bytes(), whole=True).events)
+            raise witnesses.unsaid_by(damaged[0], known, count)
+        return known
 
     def _bytes(self) -> bytes:
         return self.path.read_bytes() if self.path.is_file() else b""

@@ -166,7 +166,12 @@ def table_of(rows: Sequence[Row]) -> Table:
 
 @click.command(help=(__doc__ or "").split("\n\n")[0])
 @click.option("--full", is_flag=True, help="Full sizes: hours rather than minutes.")
-@click.option("--only", multiple=True, help="Run these benchmarks alone, by module.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(list(dict.fromkeys(bench.module for bench in BENCHES))),
+    help="Run this benchmark alone; may be given again.",
+)
 @click.option(
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),

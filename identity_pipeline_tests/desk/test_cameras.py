@@ -105,6 +105,7 @@ def test_the_page_of_a_known_camera_shows_its_model_and_its_versions(desk: Opene
         assert path in shown and desk.page(path).startswith("<svg")
     assert "tunnel" in desk.page(f"/img/camera/{folder_of('cam1')}/ride.svg") and "0:04" in shown
     assert "No good frames 0:04 to 0:12: tunnel (0 of 24 rides)." in shown
+    assert f"<code>{desk.desk.stores.layout.phase_labels}</code>" in shown
     assert "The label tunnel at 5 to 9 s of v0002 is kept" in shown
     assert "v0003 is kept, and counts for nothing now: no frames of such a video" in shown
     reach = desk.page(f"/img/camera/{folder_of('cam1')}/reach.svg")

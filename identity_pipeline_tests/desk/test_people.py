@@ -120,6 +120,9 @@ def test_a_person_shows_their_tracks_and_who_said_so(ada: Opened) -> None:
     assert "suggested, accepted by you" in shown and "by tester" in shown
     assert "very alike" in shown
     assert "There is no such person" in ada.page("/people/nobody", status=404)
+    dataset = ada.desk.stores.layout.datasets / f"ada-{person[:8]}" / "kohya"
+    dataset.mkdir(parents=True)
+    assert f"<code>{dataset}</code>" in ada.page(f"/people/{person}")
 
 
 def test_a_free_name_is_given_and_taken_back(ada: Opened) -> None:

@@ -163,3 +163,45 @@ def test_a_damaged_witness_is_said(root: Path, junk: bytes) -> None:
 def test_nothing_is_accepted_where_nothing_is_lost(root: Path) -> None:
     with pytest.raises(NoChangeError):
         ledger_of(root).accept("eve", "2026-01-01T00:00:00+00:00")
+
+
+@pytest.mark.parametrize("record", ["acknowledged.json", "ledger/head.json"])
+def test_a_record_with_a_changed_byte_is_not_blamed_on_the_ledger(root: Path, record: str) -> None:
+    path = root / "data" / record
+    whole = path.read_bytes()
+    noted = json.loads(whole)["sha256"].encode()
+    path.write_bytes(whole.replace(noted, (b"0" if noted[:1] != b"0" else b"1") + noted[1:]))
+    for command in (("people",), ("recluster",), ("label", "ride-d", "--name", "Dot")):
+        said = " ".join(call(root, *command, code=1).split())
+        assert f"{record} is damaged: its SHA-256 begins with" in said, command
+        assert "The ledger itself is whole: its 2 events" in said
+        assert "restore" not in said and "accept-ledger" not in said
+    assert f"{record} is damaged" in " ".join(call(root, "accept-ledger", code=1).split())
+    path.unlink()
+    label(ledger_of(root), 7)
+    assert json.loads(path.read_bytes())["seq"] == 3
+
+
+def test_a_damaged_record_hides_no_loss(root: Path) -> None:
+    """What the other records know still counts; where none knows the end, nobody vouches for it."""
+    ledger = ledger_of(root)
+    ledger.layout.acknowledged.write_bytes(b"{")
+    kept = ledger.path.read_bytes()
+    the_last_line(ledger)
+    with pytest.raises(LostLedgerError, match="2 events were acknowledged, 1 are there"):
+        ledger.history()
+    ledger.path.write_bytes(kept)
+    ledger.head_path.unlink()
+    with pytest.raises(LedgerError, match="no other record says that these are all"):
+        ledger.history()
+
+
+def test_a_record_of_an_earlier_version_has_no_hash_and_may_itself_be_wrong(root: Path) -> None:
+    ledger = ledger_of(root)
+    record = json.loads(ledger.layout.acknowledged.read_bytes())
+    del record["record_sha256"]
+    ledger.layout.acknowledged.write_text(json.dumps(record))
+    assert len(ledger.history().events) == 2
+    ledger.layout.acknowledged.write_text(json.dumps({**record, "sha256": "0" * 64}))
+    with pytest.raises(LostLedgerError, match="without a hash of its own: if that file was"):
+        ledger.history()

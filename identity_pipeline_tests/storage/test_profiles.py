@@ -414,11 +414,25 @@ def test_a_list_of_sources_that_is_gone_or_another_is_said(store: ProfileStore) 
     enriched(store, batch("aa"))
     listed = next(store.layout.identities.glob("*/sources-*.json"))
     listed.write_bytes(b"{}")
-    with pytest.raises(ProfileError, match="not what was written; restore both"):
+    with pytest.raises(ProfileError, match=r"profile\.json.* not what was written.*; remove it"):
         store.get(ANNA)
     listed.unlink()
     with pytest.raises(ProfileError, match="cannot be read"):
         store.get(ANNA)
+
+
+def test_a_changed_digit_is_noticed_and_a_profile_of_before_has_no_hash(
+    store: ProfileStore,
+) -> None:
+    whole = enriched(store, batch("aa"))
+    path = store.layout.identities / f"anna-o-{ANNA}" / "profile.json"
+    told = json.loads(path.read_text())
+    told["embedding_mean"][0] += 0.5
+    path.write_text(json.dumps(told))
+    with pytest.raises(ProfileError, match=r"its SHA-256 begins with .*; remove it"):
+        store.get(ANNA)
+    path.write_text(json.dumps(to_json(whole)))
+    assert store.get(ANNA) == whole
 
 
 def test_the_one_that_grew_last_is_listed_first(store: ProfileStore) -> None:
@@ -433,6 +447,7 @@ def test_what_an_import_said_of_its_stay_is_kept_and_such_people_are_not_listed(
     enriched(store, batch("a"))
     path = next(store.layout.root.rglob("profile.json"))
     value = json.loads(path.read_bytes())
+    del value["sha256"]  # an import has none
     path.write_text(json.dumps(value | {"ephemeral": True, "retain_until": "2031-05-01"}))
     changed = enriched(store, batch("b"))
     assert (changed.ephemeral, changed.retain_until) == (True, "2031-05-01")

@@ -18,7 +18,12 @@ from identity_pipeline.storage.layout import (
     inside,
 )
 from identity_pipeline.storage.video import registry
-from identity_pipeline.storage.video.registry import VideoRegistry, video_files, video_id_for
+from identity_pipeline.storage.video.registry import (
+    VideoRegistry,
+    video_files,
+    video_id_for,
+    which_of,
+)
 from identity_pipeline_tests.core.builders import MODEST
 
 DIGEST = "0123456789abcdef" * 4
@@ -150,6 +155,10 @@ def test_a_video_is_found_by_what_a_person_would_type(layout: Layout) -> None:
     assert registry.find("ride-o") == ride
     assert registry.find("ride") is None
     assert registry.find("nothing") is None
+    assert registry.no_single("nothing") == "no single video fits 'nothing' (none does)"
+    both = ", ".join(sorted((ride.video_id, other.video_id)))
+    assert registry.no_single("ride") == f"no single video fits 'ride' ({both} do)"
+    assert which_of(["a", "b", "c", "d", "e", "f"]) == "a, b, c, d, e and 1 more do"
     (layout.registry / f"{other.video_id}.json").write_text("not read, when the name is an id's")
     assert registry.find(ride.video_id) == registry.find("ride-o") == ride
 

@@ -54,7 +54,9 @@ def _camera(request: Request) -> Response:
         due = len(renewals(store, account.name))
     except DamagedFileError as error:  # what is damaged is kept by no video; the rest is shown
         due, account = 0, replace(account, problems=account.problems or (str(error),))
-    return page(request, "camera.html.j2", room=ROOM, camera=account, shown=shown, due=due)
+    file = str(store.layout.phase_labels)
+    told = {"camera": account, "shown": shown, "due": due, "phase_file": file}
+    return page(request, "camera.html.j2", room=ROOM, **told)
 
 
 def _asking(request: Request) -> Response:

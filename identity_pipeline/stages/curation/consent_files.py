@@ -318,7 +318,7 @@ def video_called(library: LibrarySnapshot, word: str) -> str:
     record = stores.videos.find(word)
     if record is None:
         raise CurationError(
-            f"no single video fits {printable(word)!r}; `identity-pipeline videos` lists them."
+            f"{stores.videos.no_single(word)}; `identity-pipeline videos` lists them."
         )
     return record.video_id
 

@@ -17,6 +17,7 @@ from identity_pipeline.stages.curation.snapshot import (
     SuggestionRow,
     video_of,
 )
+from identity_pipeline.storage.video.registry import which_of
 
 CLUSTER = re.compile(r"(?:unknown[_ ])?cluster[ _:#]?(\d+)", re.IGNORECASE)
 TRACK = re.compile(r"(?:track:)?([a-z0-9][a-z0-9_-]*)[:#](\d+)")
@@ -228,9 +229,9 @@ def find_video(library: LibrarySnapshot, word: str) -> str:
         return word
     found = [video for video in library.videos if video.startswith(word)]
     if len(found) != 1:
-        which = f"{', '.join(found[:5])} fit" if found else "none fits"
         raise CurationError(
-            f"no single video is meant by {word!r} ({which}); `identity-pipeline videos` lists all."
+            f"no single video is meant by {word!r} ({which_of(found)}); `identity-pipeline videos` "
+            "lists all."
         )
     return found[0]
 

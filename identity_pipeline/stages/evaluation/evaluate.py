@@ -184,7 +184,7 @@ def _find(registry: VideoRegistry, name: str) -> Registration:
     record = registry.find(name)
     if record is None:
         raise EvaluationError(
-            f"no single video fits {name!r}; `identity-pipeline videos` lists them, and "
+            f"{registry.no_single(name)}; `identity-pipeline videos` lists them, and "
             "`identity-pipeline run` adds one."
         )
     return record

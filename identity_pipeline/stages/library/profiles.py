@@ -41,12 +41,14 @@ from identity_pipeline.stages.specs.cache_key import deciding_settings
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.library.profile_labels import profile_labels
 from identity_pipeline.storage.library.snapshots import Snapshot
 from identity_pipeline.storage.video.tables import Manifest, MissingTableError, TableStore
 
 HUMAN = ("human", "suggestion_accepted")
 GATED = "face_quality"
 """The output that says which faces pass the gates."""
+STEP = "identity_profiles"
 CODE_VERSION = "2"
 """Raise it with every change of what `core.library.identity_profile` computes."""
 
@@ -66,6 +68,13 @@ class ProfileChanges:
     withdrawn: tuple[tuple[str, str], ...]
     labels: tuple[str, ...]
     left: tuple[str, ...] = ()
+
+
+def in_step(stores: LibraryStores) -> bool:
+    """Whether profiles were made of the generation in force, all can be read, and none is gone."""
+    noted = stores.generations.noted(STEP)
+    found = profile_labels(stores.layout)
+    return noted is not None and not found.faults and found.count == noted.rows
 
 
 def sync_profiles(
@@ -149,7 +158,8 @@ def _synced(
             put(gone.person_id, gone.name, confirmed.clear())
     if not left:  # else the next run tries again
         fingerprint = snapshot.generation.fingerprint
-        snapshot.note("identity_profiles", Manifest(fingerprint, fingerprint, people.height))
+        count = profile_labels(stores.layout).count
+        snapshot.note(STEP, Manifest(fingerprint, fingerprint, count))
     return ProfileChanges(
         tuple(enriched), tuple(withdrawn), tuple(profiles.listing()), tuple(sorted(set(left)))
     )

@@ -20,6 +20,7 @@ from identity_pipeline.stages.library.camera_lessons import learn
 from identity_pipeline.stages.library.indexing import INDEX, put_names_in
 from identity_pipeline.stages.library.kmeans_heads import HeadsTrained, train_kmeans_heads
 from identity_pipeline.stages.library.profiles import ProfileChanges, sync_profiles
+from identity_pipeline.stages.library.profiles import in_step as profiles_in_step
 from identity_pipeline.stages.library.recompute import Recomputed, recompute
 from identity_pipeline.stages.progress.heartbeat import Work
 from identity_pipeline.stages.progress.protocol import Progress, silent
@@ -112,10 +113,15 @@ def update_library(
         work.computed = not done.reused
     behind: list[Behind] = []
 
-    def follow(step: str, bring: Callable[[Work, Progress], T], mend: str = AGAIN) -> T | None:
-        if stores.generations.noted(step) is not None:
-            return None
+    def follow(
+        step: str,
+        bring: Callable[[Work, Progress], T],
+        mend: str = AGAIN,
+        current: Callable[[], bool] | None = None,
+    ) -> T | None:
         try:
+            if current() if current else stores.generations.noted(step) is not None:
+                return None
             with working(step) as (work, progress):
                 return bring(work, progress)
         except (IdentityPipelineError, OSError) as error:
@@ -138,7 +144,7 @@ def update_library(
         del work
         return tuple(sorted(put_names_in(stores, stores.index(settings), progress)))
 
-    changed = follow("identity_profiles", profiles)
+    changed = follow("identity_profiles", profiles, current=lambda: profiles_in_step(stores))
     trained = follow("kmeans_heads", heads)
     indexed = None
     if not switched_off(settings, "index"):

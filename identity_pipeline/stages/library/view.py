@@ -24,6 +24,7 @@ class PersonRow(TypedDict):
     Attributes:
         confirmed: tracks by human decision.
         embeddings, sessions, label: of the profile; null without one.
+        fault: why the profile cannot be read; null where it can, or there is none.
     """
 
     person_id: str
@@ -39,6 +40,7 @@ class PersonRow(TypedDict):
     embeddings: int | None
     sessions: int | None
     label: str | None
+    fault: str | None
 
 
 class ClusterRow(TypedDict):
@@ -90,20 +92,20 @@ def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[Perso
         hidden: also those who are not to be listed.
     """
     state = library.state
-    # One that cannot be read is named where profiles are brought in step; the others are shown.
     profiles = profile_labels(library.stores.layout)
     sets = set(library.stores.photos.ids())
     rows: list[PersonRow] = []
     for row in of_people.people_rows(people_facts(state), *_present(library)):
         if row["state"] == "hidden" and not hidden:
             continue
-        profile = profiles.get(row["person_id"])
+        profile = profiles.labels.get(row["person_id"])
         told = {
             **_counted_apart(row["videos"], sets),
             "confirmed": len(state.members.get(row["person_id"], ())),
             "embeddings": profile.embeddings if profile else None,
             "sessions": profile.sessions if profile else None,
             "label": profile.label if profile else None,
+            "fault": profiles.faults.get(row["person_id"]),
         }
         rows.append(cast("PersonRow", {**row, **told}))
     return sorted(

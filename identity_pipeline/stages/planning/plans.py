@@ -20,6 +20,7 @@ from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.library.camera_lessons import TAUGHT, waiting
 from identity_pipeline.stages.library.indexing import INDEX
 from identity_pipeline.stages.library.made_with import other_settings, shown
+from identity_pipeline.stages.library.profiles import STEP as PROFILES
 from identity_pipeline.stages.library.projection import not_regenerated
 from identity_pipeline.stages.library.recompute import in_force_fits
 from identity_pipeline.stages.library.spaces import (
@@ -42,6 +43,7 @@ from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.files.inbox import UnusableFileError
+from identity_pipeline.storage.library.profile_labels import profile_labels
 from identity_pipeline.storage.library.snapshots import Generation
 from identity_pipeline.storage.photos.photo_sets import PhotoSets
 from identity_pipeline.storage.video.failures import FailureNotes
@@ -253,6 +255,9 @@ class _Plan:
             if library.verdict is Verdict.REUSE:
                 return _reused(step, "there is no library yet")
             return self._priced(step, Verdict.COMPUTE, "never made", units)
+        if step == PROFILES and (faults := profile_labels(self._stores.layout).faults):
+            reason = f"{wording.counted(len(faults), 'profile')} cannot be read"
+            return self._priced(step, Verdict.COMPUTE, reason, units)
         if library.verdict is not Verdict.REUSE:
             reason = "unless the library comes out the same for all confirmed tracks"
             return self._priced(step, Verdict.PERHAPS, reason, units)

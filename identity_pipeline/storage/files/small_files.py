@@ -24,6 +24,8 @@ LOG = logging.getLogger(__name__)
 Form = TypeVar("Form")
 SEAL: Final = "sha256"
 """Key of the digest of all other keys of a record."""
+RECORD_SEAL: Final = "record_sha256"
+"""The same in a record that has a `sha256` of something else."""
 AT_ONCE: Final = 1 << 16
 """Bytes; more than a small file has."""
 
@@ -103,15 +105,32 @@ def read(path: Path, form: type[Form], mend: str) -> Form | None:
         raise DamagedFileError(path, str(error), mend) from None
 
 
-def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+def sealed(value: Mapping[str, Any], seal: str = SEAL) -> dict[str, Any]:
     """A record with the SHA-256 of all else in it, as `read_sealed` compares it."""
-    return {**value, SEAL: sha256_of_value(value)}
+    rest = {name: part for name, part in value.items() if name != seal}
+    return {**rest, seal: sha256_of_value(rest)}
 
 
-def read_sealed(path: Path, form: type[Form], mend: str) -> Form | None:
+def unfit(told: Mapping[str, Any], seal: str = SEAL) -> str | None:
+    """Why a record is not what was sealed; None where it is, or was never sealed."""
+    if seal not in told:
+        return None
+    digest = sha256_of_value({name: part for name, part in told.items() if name != seal})
+    if digest == told[seal]:
+        return None
+    return f"its SHA-256 begins with {digest[:12]}, but {str(told[seal])[:12]} was recorded"
+
+
+def read_sealed(path: Path, form: type[Form], mend: str, seal: str = SEAL) -> Form | None:
     """The same as `read` of a record that may be sealed.
 
     One of an earlier version has no such key; it gets its seal when it is next written.
+
+    Args:
+        path: of the file.
+        form: what it holds.
+        mend: as of `read`.
+        seal: key of the digest.
 
     Raises:
         DamagedFileError: also where it is not what was sealed.
@@ -119,11 +138,8 @@ def read_sealed(path: Path, form: type[Form], mend: str) -> Form | None:
     told = read(path, dict[str, Any], mend)
     if told is None:
         return None
-    if SEAL in told:
-        known = told.pop(SEAL)
-        if (digest := sha256_of_value(told)) != known:
-            reason = f"its SHA-256 begins with {digest[:12]}, but {str(known)[:12]} was recorded"
-            raise DamagedFileError(path, reason, mend)
+    if (reason := unfit(told, seal)) is not None:
+        raise DamagedFileError(path, reason, mend)
     try:
         return parse(json.dumps(told).encode(), form)
     except ValueError as error:

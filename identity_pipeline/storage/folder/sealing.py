@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.folder.keys import Keyring, KeyStore
 from identity_pipeline.storage.layout import Layout
 
@@ -255,7 +255,8 @@ def _anchor_anew(layout: Layout, old: Sequence[str], new: Sequence[str]) -> None
         record = json.loads(path.read_bytes())
         seq = record.get("seq", 0)
         if 0 < seq <= len(old) and record.get("sha256") == old[seq - 1]:
-            atomic.write_json(path, {**record, "sha256": new[seq - 1]})
+            told = {**record, "sha256": new[seq - 1]}
+            atomic.write_json(path, small_files.sealed(told, small_files.RECORD_SEAL))
 
 
 def _digest(line: bytes) -> str:

@@ -19,7 +19,7 @@ import polars as pl
 
 from identity_pipeline.storage.files import atomic, locks, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_file
-from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.files.small_files import RECORD_SEAL, DamagedFileError, sealed
 from identity_pipeline.storage.layout import Layout, inside
 from identity_pipeline.storage.library.snapshots import (
     LEDGER,
@@ -204,7 +204,7 @@ class Generations:
                     atomic.write_json(folder / f"{name}.manifest.json", manifest.as_json())
                 if ledger is not None:
                     head = {"seq": ledger[0], "sha256": ledger[1]}
-                    atomic.write_json(folder / LEDGER, head)
+                    atomic.write_json(folder / LEDGER, sealed(head, RECORD_SEAL))
                 # A line each for all videos of a large library would take longer than its tables.
                 atomic.write_json(folder / NOTE, vars(generation), lines=False)
             self._put_in_force(generation.name)

@@ -7,6 +7,7 @@ sources.
 `profile.json` is as long with a thousand rides as with two: it holds the statistics of each class
 of source, and the digest of the list of sources. The list, a line for each, lies beside it under
 that digest, and is written before the file that names it, so that no crash parts the two.
+`profile.json` carries the digest of all else in it; one of an earlier version has none.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ PROFILE = "profile.json"
 SOURCES = "sources-{}.json"
 DIGITS = 12
 """Of the digest in the name of a list of sources."""
+MEND = (
+    "remove it, and `identity-pipeline recluster` makes it anew of the rides and photographs whose "
+    "tables are there (a backup may have a whole one, which any zip program takes out)"
+)
 
 
 @dataclass(frozen=True)
@@ -202,7 +207,7 @@ class ProfileStore:
             folder = inside(self.layout.identities, named)
         listed = sources_json(profile)
         atomic.write_bytes(folder / _name_of(listed), listed)
-        atomic.write_json(folder / PROFILE, to_json(profile))
+        atomic.write_json(folder / PROFILE, small_files.sealed(to_json(profile)))
         for older in folder.glob(SOURCES.format("*")):
             if older.name != _name_of(listed) and not atomic.is_temporary(older):
                 older.unlink(missing_ok=True)
@@ -280,35 +285,33 @@ def read_profile(path: Path) -> IdentityProfile:
     Raises:
         ProfileError: it was written by a newer version, or cannot be read.
     """
+    data = _bytes(path)
     try:
-        data = path.read_bytes()
-        try:
-            return from_json(data, lambda name: _listed(path, name))
-        except ProfileError:
-            if (now := path.read_bytes()) == data:
-                raise
-            return from_json(now, lambda name: _listed(path, name))
+        return _parsed(path, data)
+    except ProfileError:
+        if (now := _bytes(path)) == data:
+            raise
+        return _parsed(path, now)
+
+
+def _parsed(path: Path, data: bytes) -> IdentityProfile:
+    try:
+        return from_json(data, lambda name: (path.parent / name).read_bytes())
     except ProfileError:
         raise
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise ProfileError(
-            f"{path} is no profile ({error!r}); restore it from a backup or remove it."
-        ) from error
-
-
-def _listed(path: Path, name: str) -> bytes:
-    """The list of sources of a profile.
-
-    Raises:
-        ProfileError: it is not there.
-    """
-    try:
-        return (path.parent / name).read_bytes()
     except OSError as error:
-        raise ProfileError(
-            f"{path.parent / name}, the list of sources of {path}, cannot be read "
-            f"({error.strerror or error}); restore both from a backup or remove them."
-        ) from error
+        why = f"its list of sources, {error.filename}, cannot be read: {error.strerror}"
+        raise ProfileError(f"{path} is no profile ({why}); {MEND}.") from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        why = str(error) if isinstance(error, ValueError) else repr(error)
+        raise ProfileError(f"{path} is no profile ({why}); {MEND}.") from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ProfileError(f"{path} cannot be read ({error.strerror}); {MEND}.") from error
 
 
 @dataclass(frozen=True)
@@ -376,8 +379,10 @@ def from_json(data: bytes, listed: Callable[[str], bytes]) -> IdentityProfile:
         listed: gives the list of sources by the name of its file.
 
     Raises:
-        ProfileError: the schema is newer than this program, or the list is another one.
-        ValueError, LookupError, TypeError, AttributeError: it is no profile.
+        ProfileError: the schema is newer than this program.
+        ValueError, LookupError, TypeError, AttributeError: it is no profile, or not as it was
+            written, or the list is another one.
+        OSError: of `listed`.
     """
     value = json.loads(data)
     if not isinstance(value, dict):
@@ -388,6 +393,8 @@ def from_json(data: bytes, listed: Callable[[str], bytes]) -> IdentityProfile:
             f"the profile of {value.get('name', 'an unknown person')} has schema {version}, this "
             f"program knows up to {SCHEMA_VERSION}; update identity_pipeline."
         )
+    if unfit := small_files.unfit(value):
+        raise ValueError(unfit)
     if version == 1:
         return _from_old(value)
     if version < SCHEMA_VERSION:
@@ -400,10 +407,7 @@ def _from_three(known: _ProfileAtRest, listed: Callable[[str], bytes]) -> Identi
     name = SOURCES.format(sha256[:DIGITS])
     found = listed(name)
     if hashlib.sha256(found).hexdigest() != sha256:
-        raise ProfileError(
-            f"{name}, the list of sources of the profile of {known.name}, is not what was written; "
-            "restore both from a backup or remove them."
-        )
+        raise ValueError(f"{name}, its list of sources, is not what was written")
     values = {key: value for key, value in vars(known).items() if key != "sources_sha256"}
     classes = {kind: _class(part.moments, part.quality) for kind, part in known.classes.items()}
     changed = {

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import shlex
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 
@@ -31,6 +31,8 @@ from identity_pipeline.storage.video.known_files import KnownFile, KnownFiles, S
 
 DIGITS = (USUAL_DIGITS, 12, 15)
 """Of the digest in an id: the usual number, and what a collision leads to."""
+NAMED = 5
+"""Videos that are named where a word may mean several."""
 
 
 @dataclass(frozen=True)
@@ -210,17 +212,32 @@ class VideoRegistry:
         Raises:
             DamagedFileError: it is registered, but its record cannot be read.
         """
+        if VIDEO_ID.fullmatch(name) and (record := self.get(name)) is not None:
+            return record
+        found = self.fitting(name)
+        return self.get(found[0]) if len(found) == 1 else None
+
+    def fitting(self, name: str) -> list[str]:
+        """The ids of all videos that a person may mean, sorted; see `find`."""
         if VIDEO_ID.fullmatch(name):  # no file name: those have a suffix
-            return self.get(name) or self._starting(name)
+            return sorted(video_id for video_id in self.ids() if video_id.startswith(name))
         records = list(self.all())
         found = [r for r in records if name in _names(r)]
         if not found:  # the same letters, written down in another form
             found = [r for r in records if _plain(name) in map(_plain, _names(r))]
-        return found[0] if len(found) == 1 else None
+        return sorted(record.video_id for record in found)
 
-    def _starting(self, beginning: str) -> Registration | None:
-        found = [video_id for video_id in self.ids() if video_id.startswith(beginning)]
-        return self.get(found[0]) if len(found) == 1 else None
+    def no_single(self, name: str) -> str:
+        """That a name means no video, or which ones it may mean, as the beginning of a sentence."""
+        return f"no single video fits {printable(name)!r} ({which_of(self.fitting(name))})"
+
+
+def which_of(fit: Sequence[str]) -> str:
+    """Which of several videos fit a name, in a few words."""
+    if not fit:
+        return "none does"
+    more = f" and {len(fit) - NAMED} more" if len(fit) > NAMED else ""
+    return f"{', '.join(fit[:NAMED])}{more} do"
 
 
 def _names(record: Registration) -> set[str]:
