@@ -115,7 +115,7 @@ def export(
     from identity_pipeline.stages.curation.targets import find_person
     from identity_pipeline.stages.datasets.export import Request
     from identity_pipeline.stages.datasets.export import export as write
-    from identity_pipeline.stages.datasets.standing import doubts
+    from identity_pipeline.stages.datasets.standing import doubts, refused
 
     if listed:
         _list(as_json)
@@ -140,6 +140,8 @@ def export(
     with bar() as report, command_at_work(stores.tables, "person_dataset", report) as (work, show):
         written = write(library, request, settings, ModelHub(settings.models), show)
         work.computed = not written.reused
+    if no := refused(library, written.manifest, settings):
+        say(no, err=True)
     doubtful = doubts(library, written.manifest)
     if as_json:
         told = {"folder": str(written.folder), "reused": written.reused, "doubts": doubtful}

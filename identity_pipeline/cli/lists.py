@@ -24,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from identity_pipeline.cli.spoken import as_invoked
+from identity_pipeline.errors import IdentityPipelineError
 
 console = Console()
 PROSE = 24
@@ -35,8 +36,17 @@ OBEYED = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\
 json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
 
 
+_TOLD: dict[str, str] = {}
+"""Why something cannot be read, as it was told in this command; and what is said from then on."""
+
+
 def say(text: str, style: str = "", *, err: bool = False) -> None:
-    """Prints a sentence; commands in it can be typed as printed."""
+    """Prints a sentence; commands in it can be typed as printed.
+
+    Why a video cannot be read is said in full once; every step that goes on without it names it.
+    """
+    for sentence, short in _TOLD.items():
+        text = text.replace(sentence, short)
     shown = visible(as_invoked(text))
     if err:
         click.echo(shown, err=True)
@@ -45,9 +55,20 @@ def say(text: str, style: str = "", *, err: bool = False) -> None:
 
 
 class _Teller(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._said: set[str] = set()
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            say(record.getMessage(), err=True)
+            message = record.getMessage()
+            if message in self._said:
+                return
+            self._said.add(message)
+            say(message, err=True)
+            match record.args:
+                case (what, IdentityPipelineError() as why):
+                    _TOLD[str(why).rstrip(".")] = f"{what} cannot be read, as said above"
         except Exception:  # noqa: BLE001 - a message never ends what it is about
             self.handleError(record)
 
@@ -55,12 +76,13 @@ class _Teller(logging.Handler):
 @contextmanager
 def telling() -> Iterator[None]:
     """While the block runs, warnings that the package logs are sentences on standard error."""
-    logger, teller = logging.getLogger("identity_pipeline"), _Teller(logging.WARNING)
+    logger, teller = logging.getLogger("identity_pipeline"), _Teller()
     logger.addHandler(teller)
     try:
         yield
     finally:
         logger.removeHandler(teller)
+        _TOLD.clear()
 
 
 def echo_json(value: object) -> None:

@@ -12,6 +12,7 @@ from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.curation.consent_files import target_called
 from identity_pipeline.stages.curation.consents import Asked, consent_key, rider_verdicts
 from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
+from identity_pipeline.stages.datasets.standing import refused
 from identity_pipeline.stages.learning.training_data import build_training_set
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
@@ -81,6 +82,28 @@ def test_answers_of_a_person_and_of_a_visit_are_taken_together(store: TableStore
     # The same word never means a rider here and a track where somebody is forgotten.
     with pytest.raises(CurationError, match="ride-b:1' is a track"):
         target_called(library(store), "ride-b:1")
+
+
+def test_a_dataset_that_shows_who_refused_says_so_while_no_consent_is_required(
+    store: TableStore,
+) -> None:
+    now = library(store)
+    ada, ben = (now.state.named(name)[0] for name in ("Ada", "Ben"))
+    a, b = (next(v for v in now.videos if v.startswith(ride)) for ride in ("ride-a", "ride-b"))
+    rows = [(ada, a), (ada, a), (ada, b), (ben, a)]
+    pictures = [{"person_id": who, "source_id": source} for who, source in rows]
+    told = {"consumer": "imagefolder", "pictures": pictures}
+    assert refused(now, told, load_settings()) is None
+    consent(store, "refuse", "Ada", "--scope", "profile")  # which no dataset asks for
+    assert refused(library(store), told, load_settings()) is None
+    consent(store, "refuse", "Ada", "--scope", "export")
+    sentence = refused(library(store), told, load_settings())
+    assert sentence is not None and "3 pictures of 2 rides or photo sets for which" in sentence
+    assert refused(library(store), told, required()) is None  # then none is written
+    call(store.layout.root.parent, "undo", "last")
+    consent(store, "withdraw", "ride-a/1")
+    sentence = refused(library(store), told, load_settings())
+    assert sentence is not None and "1 picture of 1 ride or photo set for which" in sentence
 
 
 def test_a_merge_brings_the_answers_of_both(store: TableStore) -> None:

@@ -306,6 +306,26 @@ def test_commands_say_in_one_sentence_what_is_wrong(named: Named) -> None:
     assert listed.exit_code == 0 and "infiniteyou: at most 1 picture" in listed.output
 
 
+def test_an_export_of_who_refused_says_so(named: Named, demo: VideoLibrary, tmp_path: Path) -> None:
+    environment = {
+        f"IDENTITY_PIPELINE__{group}__{name}".upper(): value
+        if isinstance(value, str)
+        else json.dumps(value)
+        for group, values in demo.groups.items()
+        for name, value in values.items()
+        if group != "paths"
+    }
+    words = ("export", NAME, "--for", "imagefolder", "--count", "1", "--out", str(tmp_path / "out"))
+    assert named.call("consent", "refuse", NAME, "--as", "me").exit_code == 0
+    try:
+        result = CliRunner().invoke(cli, ["--data", str(named.root), *words], env=environment)
+    finally:
+        assert named.call("undo", "last", "--as", "me").exit_code == 0
+    assert result.exit_code == 0, result.output
+    said = "it shows 1 picture of 1 ride or photo set for which consent was refused"
+    assert said in result.stderr and "consent.required" in result.stderr
+
+
 def test_who_changed_is_seen_and_who_is_somebody_else_is_doubted(
     named: Named, written: Written, tmp_path: Path
 ) -> None:

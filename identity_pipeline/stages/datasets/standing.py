@@ -6,19 +6,23 @@ dataset doubtful. What does not: making one (`stages.datasets.export`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
+from identity_pipeline.core.privacy.consent import NOT_TRACKED_WORDS
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.ledger.events import CONSENT_SCOPES
+from identity_pipeline.ledger.events import AGAINST, CONSENT_SCOPES, ConsentScope
+from identity_pipeline.media import wording
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.curation.consents import Asked, verdict_json
-from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+from identity_pipeline.stages.curation.snapshot import LibrarySnapshot, video_of
 from identity_pipeline.stages.datasets.export import CODE, SHAPING
+from identity_pipeline.stages.datasets.layouts import scopes_of
 from identity_pipeline.stages.datasets.sources import HUMAN
 from identity_pipeline.stages.library.view import known_tracks
 from identity_pipeline.storage.files.hashing import sha256_of_value
@@ -99,6 +103,54 @@ def _decided(library: LibrarySnapshot, source_ids: set[str]) -> list[Any]:
 
 def _version(noted: Any) -> str | None:
     return noted.data_version if noted is not None else None
+
+
+def refused(
+    library: LibrarySnapshot, manifest: Mapping[str, Any], settings: Settings
+) -> str | None:
+    """That a dataset shows people who refused, for consent is not required; None of any other.
+
+    Args:
+        library: as it is now.
+        manifest: of the dataset.
+        settings: of consent.
+    """
+    if settings.consent.required or not _anybody_refused(library):
+        return None
+    shown = Counter((one["person_id"], one["source_id"]) for one in manifest["pictures"])
+    no = _refused_in(library, shown, settings, scopes_of(manifest["consumer"]))
+    if not no:
+        return None
+    pictures = wording.counted(sum(shown[one] for one in no), "picture")
+    sources = wording.counted(
+        len({source for _, source in no}), "ride or photo set", "rides or photo sets"
+    )
+    return (
+        f"{NOT_TRACKED_WORDS.capitalize()}, so it shows {pictures} of {sources} for which consent "
+        "was refused; with the setting consent.required refusals count."
+    )
+
+
+def _anybody_refused(library: LibrarySnapshot) -> bool:
+    """Whether there is a no at all; most libraries hold none, and no table is read for it."""
+    told = library.state.consents.values()
+    return any(one.answer in AGAINST for answers in told for one in answers.values())
+
+
+def _refused_in(
+    library: LibrarySnapshot,
+    shown: Container[tuple[str, str]],
+    settings: Settings,
+    scopes: Iterable[ConsentScope],
+) -> set[tuple[str, str]]:
+    """Of people in sources, those where consent to one of some scopes was refused."""
+    required = settings.consent.model_copy(update={"required": True})
+    heeding = settings.model_copy(update={"consent": required})
+    asked = Asked.of(library.stores, library.state, heeding)
+    of = {key: (who.person_id, video_of(key)) for key, who in known_tracks(library).items()}
+    keys = {key: person for key, (person, source) in of.items() if (person, source) in shown}
+    told = (one for scope in scopes for one in asked.of_tracks(keys, scope))
+    return {of[key] for key, verdict in told if verdict.code in AGAINST}
 
 
 def doubts(library: LibrarySnapshot, manifest: Mapping[str, Any]) -> list[str]:

@@ -49,6 +49,8 @@ HUMAN = ("human", "suggestion_accepted")
 GATED = "face_quality"
 """The output that says which faces pass the gates."""
 STEP = "identity_profiles"
+NAMED = 5
+"""People who are named where a video holds up the profiles of several."""
 CODE_VERSION = "2"
 """Raise it with every change of what `core.library.identity_profile` computes."""
 
@@ -112,12 +114,13 @@ def _synced(
     enriched: list[Enrichment] = []
     withdrawn = [(person, source) for person in refused for source in profiles.drop(person)]
     left: list[str] = []
+    held: dict[str, list[str]] = {}
 
     aside, unread = _with_damaged_videos(stores), _without_tables(stores)
 
     def put(person_id: str, name: str, own: pl.DataFrame) -> None:
         if person_id in aside:
-            left.append(f"The profile of {name} stays as it is: {aside[person_id]}")
+            held.setdefault(aside[person_id], []).append(name)
             return
         try:
             inputs = _inputs(stores.tables, own, contents, space, threshold, settings)
@@ -156,6 +159,7 @@ def _synced(
     for gone in profiles.all(left):
         if gone.person_id not in there and set(gone.sources) - {OLD_SOURCE}:
             put(gone.person_id, gone.name, confirmed.clear())
+    left += [_held_up(sorted(names), why) for why, names in held.items()]
     if not left:  # else the next run tries again
         fingerprint = snapshot.generation.fingerprint
         count = profile_labels(stores.layout).count
@@ -201,6 +205,14 @@ def _without_tables(stores: LibraryStores) -> dict[str, list[str]]:
     members = stores.ledger.history().state.members
     named = {p: {subjects.parse(s).video_id for s in several} for p, several in members.items()}
     return {person: sorted(videos.difference(there)) for person, videos in named.items()}
+
+
+def _held_up(names: list[str], why: str) -> str:
+    *others, last = names[:NAMED]
+    more = f", and {len(names) - NAMED} more," if len(names) > NAMED else ""
+    if not others:
+        return f"The profile of {last} stays as it is: {why}"
+    return f"The profiles of {', '.join(others)} and {last}{more} stay as they are: {why}"
 
 
 def _stays(stores: LibraryStores, name: str, lost: list[str]) -> str:
