@@ -77,7 +77,7 @@ BENCHES: Final[Sequence[Bench]] = (
         ("--no-help-texts", "--no-run", "--videos", "20000"),
     ),
     Bench("bench_video", ("--seconds", "6"), ("--minutes", "2")),
-    Bench("bench_video", None, ("--production-size",)),
+    Bench("bench_video", None, ("--production-size", "--no-users-loop")),
     Bench("bench_pass", ("--rounds", "1"), ("--rounds", "3")),
     Bench("bench_dagster", ("--seconds", "4"), ("--minutes", "2")),
     Bench("bench_gpu", ("--minutes", "0.2")),
