@@ -24,7 +24,6 @@ from rich.table import Table
 from rich.text import Text
 
 from identity_pipeline.cli.spoken import as_invoked
-from identity_pipeline.errors import IdentityPipelineError
 
 console = Console()
 PROSE = 24
@@ -36,17 +35,8 @@ OBEYED = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\
 json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
 
 
-_TOLD: dict[str, str] = {}
-"""Why something cannot be read, as it was told in this command; and what is said from then on."""
-
-
 def say(text: str, style: str = "", *, err: bool = False) -> None:
-    """Prints a sentence; commands in it can be typed as printed.
-
-    Why a video cannot be read is said in full once; every step that goes on without it names it.
-    """
-    for sentence, short in _TOLD.items():
-        text = text.replace(sentence, short)
+    """Prints a sentence; commands in it can be typed as printed."""
     shown = visible(as_invoked(text))
     if err:
         click.echo(shown, err=True)
@@ -55,6 +45,8 @@ def say(text: str, style: str = "", *, err: bool = False) -> None:
 
 
 class _Teller(logging.Handler):
+    """Says each warning once: several steps of a command meet the same."""
+
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self._said: set[str] = set()
@@ -66,9 +58,6 @@ class _Teller(logging.Handler):
                 return
             self._said.add(message)
             say(message, err=True)
-            match record.args:
-                case (what, IdentityPipelineError() as why):
-                    _TOLD[str(why).rstrip(".")] = f"{what} cannot be read, as said above"
         except Exception:  # noqa: BLE001 - a message never ends what it is about
             self.handleError(record)
 
@@ -82,7 +71,6 @@ def telling() -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(teller)
-        _TOLD.clear()
 
 
 def echo_json(value: object) -> None:
